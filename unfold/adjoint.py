@@ -1,0 +1,131 @@
+"""Reverse and forward mode, as functions from graph to graph.
+
+Reverse mode gives every symbol `h` an adjoint symbol `dh`, defined by the sum of what its
+users contribute. A delay contributes by the opposite delay, a parameter collects the sum
+over all steps: backpropagation through time is again a system of recurrences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from unfold.dims import show
+from unfold.errors import NotDifferentiable, UnknownName
+from unfold.graph import Graph, reach
+from unfold.node import Node, Symbol, apply, call, constant
+from unfold.ops.reduce import Sum
+from unfold.ops.time import size, zeros
+from unfold.simplify import simplify
+
+Wrt = str | Iterable[str] | None
+
+
+def grad(graph: Graph, of: str, wrt: Wrt = None) -> Graph:
+    """d of / d wrt for every name in `wrt` (all parameters by default): a graph whose outputs
+    have those names. `of` is an output that is one number.
+
+    For each node v, adjoint(v) = sum over its users u of vjp_u(adjoint(u)).
+    """
+    target = graph.output(of)
+    if target.axes or target.shape or target.dtype not in ("float", "complex"):
+        over = f" over {', '.join(a.name for a in target.axes)}" if target.axes else ""
+        raise NotDifferentiable(
+            f"the gradient of {of!r} needs one real number, it is {target.dtype} {show(target.shape)}{over}; "
+            f"give the graph an output such as uf.sum(..., over=t)"
+        )
+    sources = select(graph, wrt)
+    adjoint, definitions = adjoints(graph, {target: constant(1.0)}, sources.values())
+    outputs = {name: _full(adjoint.get(node), node) for name, node in sources.items()}
+    return simplify(Graph(outputs, {**dict(graph.definitions), **definitions}), inline=definitions)
+
+
+def select(graph: Graph, wrt: Wrt) -> dict[str, Node]:
+    """The inputs and parameters named by `wrt`; all floating parameters for None."""
+    if wrt is None:
+        return {name: p for name, p in graph.params.items() if p.dtype in ("float", "complex")}
+    known = {**graph.params, **graph.inputs}
+    chosen: dict[str, Node] = {}
+    for name in [wrt] if isinstance(wrt, str) else wrt:
+        found = {n: u for n, u in known.items() if name in (n, getattr(u.op, "label", None))}
+        if not found:
+            raise UnknownName(f"wrt: no parameter or input {name!r}; this graph has {', '.join(known)}")
+        for n, node in found.items():
+            if node.dtype not in ("float", "complex"):
+                raise NotDifferentiable(f"wrt: {n} is {node.dtype} data; it has no gradient")
+        chosen.update(found)
+    return chosen
+
+
+def adjoints(
+    graph: Graph, seeds: Mapping[Node, Node], wrt: Iterable[Node]
+) -> tuple[dict[Node, Node], dict[Node, Node]]:
+    """The adjoint of every node between `wrt` and the seeded ones, and the definitions of
+    the adjoint symbols among them."""
+    active = _between(graph, wrt, seeds)
+    taken = {s.op.label for s in graph.order if isinstance(s.op, Symbol)} | set(graph.params) | set(graph.inputs)
+    fresh: dict[Node, Node] = {}
+    labels: dict[str, str] = {}
+    for s in graph.order:
+        if isinstance(s.op, Symbol) and s in active:
+            if s.op.label not in labels:
+                labels[s.op.label] = label = _unused("d" + s.op.label, taken)
+                taken.add(label)
+            fresh[s] = Node(replace(s.op, label=labels[s.op.label]), (), s.axes, s.shape, s.dtype, s.where)
+    parts: dict[Node, list[Node]] = {node: [ct] for node, ct in seeds.items()}
+    for s, ds in fresh.items():
+        parts.setdefault(graph.definitions[s], []).append(ds)
+    result: dict[Node, Node] = {}
+    for node in reversed(graph.order):
+        if node not in parts or node not in active:
+            continue
+        result[node] = ct = _total(parts[node])
+        if node.op.leaf:
+            continue
+        named = [graph.names.get(u, u) for u in node.inputs]
+        pieces = node.op.vjp(ct, graph.names.get(node, node), *named)
+        for u, piece in zip(node.inputs, pieces, strict=True):
+            if piece is not None and u in active:
+                parts.setdefault(u, []).append(unbroadcast(piece, u, node))
+    definitions = {ds: _full(result.get(s), s) for s, ds in fresh.items()}
+    return result, definitions
+
+
+def unbroadcast(ct: Node, like: Node, user: Node) -> Node:
+    """A cotangent summed over the axes and dimensions along which `user` repeated `like`."""
+    extra = len(ct.shape) - len(like.shape)
+    repeated = tuple(
+        i - len(ct.shape)
+        for i, n in enumerate(ct.shape)
+        if i < extra or (like.shape[i - extra] == 1 and n != 1)
+    )
+    if repeated:
+        ct = call("reshape", apply(Sum(repeated), ct), like.shape)
+    elif ct.shape != like.shape:
+        ct = call("broadcast_to", ct, like.shape)
+    axes = tuple(a for a in ct.axes if a not in like.axes)
+    ct = apply(Sum(axes), ct) if axes else ct
+    for axis in user.axes:
+        if axis not in like.axes and axis not in axes:
+            ct = ct * size(axis)  # the same at every step
+    return ct
+
+
+def _total(parts: Sequence[Node]) -> Node:
+    return parts[0] if len(parts) == 1 else call("add", *parts)
+
+
+def _full(ct: Node | None, like: Node) -> Node:
+    return zeros(like.shape, like.dtype) if ct is None else ct
+
+
+def _unused(name: str, taken: Iterable[str]) -> str:
+    while name in taken:
+        name += "'"
+    return name
+
+
+def _between(graph: Graph, sources: Iterable[Node], targets: Iterable[Node]) -> set[Node]:
+    """The differentiable nodes that a source can change and that change a target."""
+    forward = reach(sources, lambda n: [u for u in graph.users.get(n, ()) if u.dtype in ("float", "complex")])
+    return forward & reach(targets, graph.inputs_of)

@@ -1,0 +1,276 @@
+"""The language: axes, inputs, parameters, variables, and equations by `v[t] = ...`.
+
+What is written here is collected by `uf.graph`, which replaces every read (`h[t-1]`) by
+explicit delays and boundary values and checks that all of them are defined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from unfold import dims
+from unfold.axis import Axis, Index
+from unfold.dims import Dim, Shape, show
+from unfold.errors import BadName, DefinitionError, MissingBoundary, Redefined, ShapeMismatch, Undefined
+from unfold.node import Input, Leaf, Node, Operators, Param, Symbol, as_node, call, caller, check_name, kind_of
+from unfold.op import KINDS, register
+from unfold.ops.time import delay, read_at, reverse
+
+Pattern = tuple[Index, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Read(Leaf):
+    """`var[index]` as written; only in expressions, replaced when a graph is made."""
+
+    var: Var
+    index: Pattern
+
+    def __init__(self, var: Var, index: Pattern) -> None:
+        object.__setattr__(self, "var", var)
+        object.__setattr__(self, "index", index)
+
+    def __str__(self) -> str:
+        return f"{self.var.name}[{', '.join(map(repr, self.index))}]" if self.index else self.var.name
+
+
+class Var(Operators):
+    """A variable over axes, defined by equations: `h[0] = 0`, `h[t] = tanh(...)`.
+
+    Made by `uf.var` and `uf.input`. Without an axis it stands in expressions as it is and
+    is defined by `v[...] = ...`.
+    """
+
+    def __init__(
+        self, name: str, shape: Shape, axes: tuple[Axis, ...], dtype: str, where: str | None, given: bool
+    ) -> None:
+        self.name, self.shape, self.axes, self.dtype, self.where = name, shape, axes, dtype, where
+        self.given = given  # an input: its steps 1..T come with each call
+        leaf = Input(name) if given else Symbol(name, tuple(a.now for a in axes))
+        self.symbols: dict[Pattern, Node] = {}
+        self.bodies: dict[Pattern, Node] = {}
+        if given:
+            self.symbols[self._now] = Node(leaf, (), axes, shape, dtype, where)
+
+    @property
+    def _now(self) -> Pattern:
+        return tuple(a.now for a in self.axes)
+
+    def _pattern(self, key: Any) -> Pattern:
+        keys = key if isinstance(key, tuple) else () if key is Ellipsis else (key,)
+        if len(keys) != len(self.axes):
+            over = ", ".join(a.name for a in self.axes) or "no axis"
+            raise DefinitionError(
+                f"{self.name} is over {over}, so it takes {len(self.axes)} index(es), not {len(keys)}"
+            )
+        pattern = []
+        for k, axis in zip(keys, self.axes, strict=True):
+            if isinstance(k, Axis):
+                k = k.now
+            if isinstance(k, Index):
+                if k.axis != axis and k.kind != "at":
+                    raise DefinitionError(
+                        f"{self.name} is over {axis.name}, and is read at {k!r}, an index of {k.axis.name}"
+                    )
+                pattern.append(Index(axis, k.kind, k.offset))
+            elif hasattr(k, "__index__") and not isinstance(k, Node):
+                pattern.append(Index(axis, "at", int(k)))
+            else:
+                raise DefinitionError(
+                    f"{self.name}[{k!r}]: an index is {axis.name}, {axis.name} plus or minus whole steps, "
+                    f"{axis.name}.last, or an integer; to choose by data use uf.take(.., over={axis.name})"
+                )
+        return tuple(pattern)
+
+    def __getitem__(self, key: Any) -> Node:
+        pattern = self._pattern(key)
+        axes = tuple(k.axis for k in pattern if k.kind in ("now", "back"))
+        return Node(Read(self, pattern), (), axes, self.shape, self.dtype, caller())
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pattern, where, body = self._pattern(key), caller(), as_node(value)
+        lhs = f"{self.name}[{', '.join(map(repr, pattern))}]" if pattern else self.name
+        for k in pattern:
+            if k.kind == "back" or (k.kind == "now" and k.offset):
+                raise DefinitionError(f"an equation defines {self.name} at {k.axis.name}, not at {k!r}: {where}")
+            inside = (k.kind == "at" and k.offset >= 1) or (k.kind == "last" and k.offset < 1)
+            if inside:
+                raise Redefined(
+                    f"{lhs} = ... defines a step inside 1..{k.axis.length}, which {self.name}[{k.axis.name}] "
+                    f"= ... defines already; boundary values lie at {self.name}[0] and before, or "
+                    f"{self.name}[{k.axis.name}.last + 1] and after ({where})",
+                    variable=self.name,
+                    where=(where,),
+                )
+        if pattern in self.symbols:
+            if self.given and pattern == self._now:
+                raise Redefined(
+                    f"{self.name} is an input: its steps come with each call and take no equation ({where})",
+                    variable=self.name,
+                    where=(self.where, where),
+                )
+            first = self.symbols[pattern].where
+            raise Redefined(
+                f"{lhs} is defined twice: at {first} and at {where}",
+                variable=self.name,
+                where=(first, where),
+            )
+        axes = tuple(k.axis for k in pattern if k.kind == "now")
+        self._check(lhs, body, axes, where, boundary=pattern != self._now)
+        if body.shape != self.shape:
+            body = call("broadcast_to", body, self.shape)
+        self.bodies[pattern] = body
+        self.symbols[pattern] = Node(Symbol(self.name, pattern), (), axes, self.shape, self.dtype, where)
+
+    def _check(self, lhs: str, body: Node, axes: tuple[Axis, ...], where: str | None, boundary: bool) -> None:
+        for axis in body.axes:
+            if axis not in axes:
+                raise DefinitionError(
+                    f"{lhs} = {body}: the right side varies over {axis.name}, the left does not; "
+                    f"sum over {axis.name}, read a fixed step such as [{axis.name}.last], or declare "
+                    f"{self.name} over {axis.name} ({where})"
+                )
+        fits = body.shape == self.shape or (
+            boundary
+            and len(body.shape) <= len(self.shape)
+            and all(b in (1, s) for b, s in zip(body.shape[::-1], self.shape[::-1], strict=False))
+        )
+        if not fits:
+            raise ShapeMismatch(
+                f"{lhs} = {body}: {self.name} is declared {show(self.shape)}, "
+                f"the right side is {show(body.shape)} ({where})",
+                operation=lhs,
+                shapes=(self.shape, body.shape),
+            )
+        if KINDS.index(body.dtype) > KINDS.index(self.dtype):
+            raise ShapeMismatch(
+                f"{lhs} = {body}: {self.name} is declared {self.dtype}, "
+                f"the right side is {body.dtype}; declare it dtype={body.dtype} ({where})",
+                operation=lhs,
+                shapes=(self.shape, body.shape),
+            )
+
+    def __unfold_node__(self) -> Node:
+        if self.axes:
+            raise DefinitionError(
+                f"{self.name} is over {', '.join(a.name for a in self.axes)}: "
+                f"write {self.name}[{', '.join(a.name for a in self.axes)}]"
+            )
+        return self[()]
+
+    def __repr__(self) -> str:
+        over = f" over {', '.join(a.name for a in self.axes)}" if self.axes else ""
+        return f"<{'input' if self.given else 'var'} {self.name}: {self.dtype} {show(self.shape)}{over}>"
+
+    __str__ = __repr__
+
+    # ------------------------------------------------------------------ from reads to delays
+    def resolve(self, index: Pattern, where: str | None) -> Node:
+        """The read as delays, fixed reads and reversals of this variable's symbols."""
+        missing: dict[Pattern, None] = {}
+        node = self._resolve((), index, missing)
+        if missing:
+            self._raise_missing(index, list(missing), where)
+        assert node is not None
+        return node
+
+    def _resolve(self, done: Pattern, rest: Pattern, missing: dict[Pattern, None]) -> Node | None:
+        if not rest:
+            if done not in self.symbols:
+                missing[done] = None
+            return self.symbols.get(done)
+        k, later = rest[0], rest[1:]
+        axis = k.axis
+
+        def read(place: Index) -> Node | None:
+            return self._resolve((*done, place), later, missing)
+
+        if k.kind == "at" and k.offset < 1 or k.kind == "last" and k.offset > 0:
+            return read(k)
+        body = read(axis.now)
+        if k.kind == "at":
+            return None if body is None else read_at(body, k)
+        if k.kind == "last":
+            early = []
+            while (place := Index(axis, "at", -len(early))) in {p[len(done)] for p in self.symbols}:
+                early.append(read(place))
+            return None if body is None else read_at(body, k, *[b for b in early if b is not None])
+        lag = -k.offset if k.kind == "now" else 1 - k.offset
+        ends = [
+            Index(axis, "at", -m) if lag > 0 else Index(axis, "last", 1 + m) for m in range(abs(lag))
+        ]
+        boundary = [read(place) for place in ends]
+        if body is None or any(b is None for b in boundary):
+            return None
+        moved = delay(body, axis, lag, *[b for b in boundary if b is not None])
+        return moved if k.kind == "now" else reverse(moved, axis)
+
+    def _raise_missing(self, index: Pattern, missing: list[Pattern], where: str | None) -> NoReturn:
+        def lhs(p: Pattern) -> str:
+            return f"{self.name}[{', '.join(map(repr, p))}]" if p else self.name
+
+        if self._now in missing:
+            raise Undefined(
+                f"{lhs(index)} is read ({where}), but nothing defines {lhs(self._now)}: "
+                f"write {lhs(self._now)} = ... (declared at {self.where})",
+                variable=self.name,
+                where=(self.where, where),
+            )
+        given = [lhs(p) for p in self.symbols if p != self._now]
+        need = " and ".join(lhs(p) for p in missing)
+        have = f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} given, " if given else ""
+        raise MissingBoundary(
+            f"{lhs(index)} reads {need}; {have}{need} {'is' if len(missing) == 1 else 'are'} not: "
+            f"write {'; '.join(f'{lhs(p)} = ...' for p in missing)} ({where})",
+            variable=self.name,
+            missing=[lhs(p) for p in missing],
+            where=where,
+        )
+
+
+def axis(name: str, size: int | None = None) -> Axis:
+    """An index variable such as time: t = 1, 2, ..., T. `size` fixes T."""
+    if size is not None and (isinstance(size, bool) or int(size) != size or size < 0):
+        raise DefinitionError(f"the size of axis {name!r} is a number of steps, not {size!r}")
+    return Axis(check_name(name), None if size is None else int(size))
+
+
+def input(name: str, *shape: Dim, over: Axis | Iterable[Axis] = (), dtype: Any = float) -> Any:
+    """Data given at each call: an array (T, *shape) when over an axis t, else (*shape).
+
+    Over axes it is indexed like a variable (`x[t]`, `x[t-1]` with `x[0] = ...`).
+    """
+    axes = _axes(over)
+    var = Var(check_name(name), dims.shape_of(shape), axes, kind_of(dtype), caller(), given=True)
+    return var if axes else var.symbols[()]
+
+
+def param(name: str, *shape: Dim, dtype: Any = float) -> Node:
+    """A parameter: an array of the given dimensions, shared over every axis."""
+    return Node(Param(check_name(name)), (), (), dims.shape_of(shape), kind_of(dtype), caller())
+
+
+def var(name: str, *shape: Dim, over: Axis | Iterable[Axis] = (), dtype: Any = float) -> Var:
+    """A variable that equations define: `h = uf.var("h", "hidden", over=t)`, `h[t] = ...`."""
+    return Var(check_name(name), dims.shape_of(shape), _axes(over), kind_of(dtype), caller(), given=False)
+
+
+def _axes(over: Axis | Iterable[Axis]) -> tuple[Axis, ...]:
+    axes = (over,) if isinstance(over, Axis) else tuple(over)
+    for a in axes:
+        if not isinstance(a, Axis):
+            raise DefinitionError(f"over={a!r}: an axis is made by uf.axis(name)")
+    if len(set(axes)) != len(axes):
+        raise BadName(f"an axis twice in over={axes!r}")
+    return axes
+
+
+@register
+def named(x: Any, name: str) -> Node:
+    """The same value as a variable of its own, for drawings and queries."""
+    x = as_node(x)
+    variable = Var(check_name(name), x.shape, x.axes, x.dtype, caller(), given=False)
+    variable[tuple(x.axes) if x.axes else ...] = x
+    return variable[tuple(x.axes)] if x.axes else as_node(variable)

@@ -1,0 +1,169 @@
+"""What an operation is, and the registry of all of them.
+
+An operation is one small class. From it come its function, its gradient check, its
+batching, its unfolding, its place in a plan, its drawing and its LaTeX form:
+
+    class Tanh(Elementwise):
+        \"\"\"tanh(x)\"\"\"
+        symbol, tex = "tanh", r"\\tanh({0})"
+        def forward(self, xp, x): return xp.tanh(x)
+        def vjp(self, ct, y, x): return (ct * (1 - y * y),)
+
+    tanh = operation(Tanh)
+
+Rules are written for one example. What the engine takes care of: axes (time, batch), so a
+rule never sees them; undoing broadcasts after a `vjp`; the working dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from unfold.axis import Axis
+from unfold.dims import Dim, Shape, evaluate, show
+from unfold.errors import NotDifferentiable, ShapeMismatch
+
+if TYPE_CHECKING:
+    from unfold.node import Node
+
+KINDS = ("bool", "int", "float", "complex")
+OPERATIONS: dict[str, type[Op]] = {}
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+
+
+@dataclass(frozen=True)
+class Op:
+    """An operation with its parameters (the dataclass fields); two equal ones are one.
+
+    `forward(xp, *arrays)` computes it with the array namespace `xp`. Arrays may have any
+    number of leading axes, the same for all of them, before the dimensions of one value:
+    so dimensions are counted from the end (-1 is the last).
+    """
+
+    name: ClassVar[str] = ""
+    symbol: ClassVar[str] = ""  # on drawings
+    infix: ClassVar[tuple[str, int] | None] = None  # ("+", precedence) in printed equations
+    tex: ClassVar[str | None] = None  # LaTeX with {0}, {1}: the arguments
+    kind: ClassVar[str | None] = None  # the result is at least this kind
+    domain: ClassVar[tuple[tuple[float, float], ...]] = ((-2.0, 2.0),)  # tests draw from here
+    structural: ClassVar[bool] = False  # moves values along an axis and computes nothing
+    leaf: ClassVar[bool] = False  # has no inputs
+    sized: ClassVar[tuple[str, ...]] = ()  # the fields that hold dimensions
+    differentiable: ClassVar[bool] = True
+    complex_safe: ClassVar[bool] = True  # forward is holomorphic, so complex step applies
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.name = cls.__dict__.get("name", cls.__name__.lower())
+        cls.symbol = cls.__dict__.get("symbol", cls.name)
+
+    # ------------------------------------------------------------------ shape and dtype
+    def infer(self, *inputs: Node) -> tuple[Shape, str]:
+        """Value shape and dtype kind of the result, from its inputs."""
+        raise NotImplementedError
+
+    def infer_axes(self, *inputs: Node) -> tuple[Axis, ...]:
+        """Axes of the result: those of all inputs, in order of appearance."""
+        return tuple(dict.fromkeys(a for u in inputs for a in u.axes))
+
+    # ------------------------------------------------------------------ meaning
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        raise NotImplementedError
+
+    def vjp(self, ct: Node, out: Node, *inputs: Node) -> Sequence[Node | None]:
+        """Cotangent of each input, in graph operations; None where there is no gradient."""
+        raise NotDifferentiable(f"{self.name} has no gradient; wrap it in stop_gradient(...)")
+
+    # ------------------------------------------------------------------ the axis, if it acts on one
+    @property
+    def spans(self) -> tuple[Axis, ...]:
+        """The axes it acts along as a whole (`sum(.., over=t)`), if any."""
+        return ()
+
+    def at_sizes(self, sizes: Mapping[str, int]) -> Op:
+        """The same operation with every dimension a number, ready for `forward`."""
+        if not self.sized:
+            return self
+        known: dict[str, Any] = {}
+        for name in self.sized:
+            dim = getattr(self, name)
+            one = not isinstance(dim, tuple)
+            known[name] = evaluate(dim, sizes) if one else tuple(evaluate(d, sizes) for d in dim)
+        return replace(self, **known)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def mismatch(self, *inputs: Node, why: str = "") -> ShapeMismatch:
+        shapes = " and ".join(f"{u!s}: {show(u.shape)}" for u in inputs)
+        return ShapeMismatch(
+            f"{self.name}: shapes do not fit: {shapes}" + (f"; {why}" if why else ""),
+            operation=self.name,
+            shapes=tuple(u.shape for u in inputs),
+        )
+
+
+@dataclass(frozen=True)
+class Elementwise(Op):
+    """Acts on every entry alone; shapes broadcast as in NumPy, names only against themselves or 1."""
+
+    def infer(self, *inputs: Node) -> tuple[Shape, str]:
+        return broadcast(self, *inputs), promote(self.kind, *inputs)
+
+
+@dataclass(frozen=True)
+class Along(Op):
+    """Acts along dimensions (negative numbers) or along axes, never both in one node."""
+
+    over: tuple[int | Axis, ...] = (-1,)
+
+    reduces: ClassVar[bool] = False
+
+    @property
+    def spans(self) -> tuple[Axis, ...]:
+        return tuple(a for a in self.over if isinstance(a, Axis))
+
+    def infer_axes(self, *inputs: Node) -> tuple[Axis, ...]:
+        axes = super().infer_axes(*inputs)
+        return tuple(a for a in axes if not (self.reduces and a in self.over))
+
+    def infer(self, *inputs: Node) -> tuple[Shape, str]:
+        x = inputs[0]
+        gone = {d % len(x.shape) for d in self.over if isinstance(d, int)} if self.reduces else set()
+        return tuple(n for d, n in enumerate(x.shape) if d not in gone), promote(self.kind, *inputs)
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """The dimensions to act on, in `forward` (there, an axis has become a dimension)."""
+        return tuple(d for d in self.over if isinstance(d, int))
+
+    def bind(self, axes: Sequence[Axis], rank: int) -> Along:
+        """The same operation on arrays whose leading dimensions are `axes`."""
+        at = {a: i - len(axes) - rank for i, a in enumerate(axes)}
+        return replace(self, over=tuple(at[d] if isinstance(d, Axis) else d for d in self.over))
+
+
+def promote(kind: str | None, *inputs: Node) -> str:
+    """The widest dtype kind among the inputs and `kind`."""
+    return max([u.dtype for u in inputs] + ([kind] if kind else []), key=KINDS.index)
+
+
+def broadcast(op: Op, *inputs: Node) -> Shape:
+    """NumPy's broadcasting on shapes with names."""
+    out: list[Dim] = []
+    for place in range(1, max((len(u.shape) for u in inputs), default=0) + 1):
+        here = {u.shape[-place] for u in inputs if len(u.shape) >= place} - {1}
+        if len(here) > 1:
+            a, b = sorted(map(str, here))[:2]
+            raise op.mismatch(*inputs, why=f"{a} is not {b}")
+        out.insert(0, here.pop() if here else 1)
+    return tuple(out)
+
+
+def register(function: Callable[..., Any], name: str | None = None) -> Callable[..., Any]:
+    """Make a function reachable by operators, NumPy protocols and the table of operations."""
+    FUNCTIONS[name or function.__name__] = function
+    return function

@@ -1,0 +1,134 @@
+"""Products: every form of matmul and einsum is one contraction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from unfold.dims import Dim, Shape
+from unfold.errors import ShapeMismatch
+from unfold.node import Node, apply, as_node, call, enlist
+from unfold.op import Op, promote, register
+
+Cts = Sequence[Node | None]
+
+
+@enlist
+@dataclass(frozen=True)
+class Contract(Op):
+    """A sum of products over shared letters, as einsum: "ij,j->i" is W @ h.
+
+    No letter stands twice in one operand (`einsum` takes diagonals out first).
+    """
+
+    spec: str = "ij,j->i"
+
+    symbol = "·"
+
+    @property
+    def operands(self) -> list[str]:
+        return self.spec.split("->")[0].split(",")
+
+    @property
+    def result(self) -> str:
+        return self.spec.split("->")[1]
+
+    def sizes(self, *inputs: Node) -> dict[str, Dim]:
+        sizes: dict[str, Dim] = {}
+        for letters, u in zip(self.operands, inputs, strict=True):
+            if len(letters) != len(u.shape):
+                raise self.mismatch(*inputs, why=f"{letters!r} wants {len(letters)} dimensions")
+            for letter, n in zip(letters, u.shape, strict=True):
+                if sizes.setdefault(letter, n) != n:
+                    raise self.mismatch(*inputs, why=f"{sizes[letter]} is not {n}")
+        return sizes
+
+    def infer(self, *inputs: Node) -> tuple[Shape, str]:
+        sizes = self.sizes(*inputs)
+        return tuple(sizes[letter] for letter in self.result), promote(None, *inputs)
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        spec = ",".join("..." + letters for letters in self.operands) + "->..." + self.result
+        return xp.einsum(spec, *arrays)
+
+    def vjp(self, ct: Node, out: Node, *inputs: Node) -> Cts:
+        sizes = self.sizes(*inputs)
+        cts = []
+        for k, letters in enumerate(self.operands):
+            rest = [(s, u) for i, (s, u) in enumerate(zip(self.operands, inputs, strict=True)) if i != k]
+            have = set(self.result).union(*(s for s, _ in rest))
+            kept = "".join(letter for letter in letters if letter in have)
+            operands = [(self.result, ct), *rest]
+            part = _contract([s for s, _ in operands], kept, [u for _, u in operands])
+            if kept != letters:  # letters only here were summed: repeat over them
+                lifted = tuple(part.shape[kept.index(c)] if c in kept else 1 for c in letters)
+                part = call("broadcast_to", call("reshape", part, lifted), tuple(sizes[c] for c in letters))
+            cts.append(part)
+        return cts
+
+
+def _contract(operands: list[str], result: str, values: list[Node]) -> Node:
+    """A contraction, as an elementwise product or a transpose where it is no more than that."""
+    if len(values) == 1 and operands[0] == result:
+        return values[0]
+    if len(values) == 1 and sorted(operands[0]) == sorted(result):
+        return call("transpose", values[0], [operands[0].index(c) for c in result])
+    if len(values) == 2 and all(s == result or not s for s in operands):
+        return values[0] * values[1]
+    letters = dict.fromkeys("".join([*operands, result]))
+    tidy = {c: "ijklmnopqrstuvwxyzabcdefgh"[k] for k, c in enumerate(letters)}
+    spec = ",".join("".join(tidy[c] for c in s) for s in operands)
+    return apply(Contract(spec + "->" + "".join(tidy[c] for c in result)), *values)
+
+
+@register
+def matmul(a: Any, b: Any) -> Node:
+    """The matrix product, in all of NumPy's forms: vectors, matrices, stacks of matrices."""
+    a, b = as_node(a), as_node(b)
+    if not a.shape or not b.shape:
+        raise ShapeMismatch(f"{a} @ {b}: a number has no matrix product; use *", shapes=(a.shape, b.shape))
+    lead = "abcdefgh"[: max(len(a.shape), len(b.shape)) - 2]
+    left = "ij" if len(a.shape) > 1 else "j"
+    right = "jk" if len(b.shape) > 1 else "j"
+    n, m = a.shape[-1], b.shape[-2 if len(b.shape) > 1 else -1]
+    if n != m:
+        raise ShapeMismatch(
+            f"{a} @ {b}: {a.shape} @ {b.shape}: {n} is not {m}".replace("'", ""),
+            operation="matmul",
+            shapes=(a.shape, b.shape),
+        )
+    la, lb = lead[len(lead) + 2 - len(a.shape) :], lead[len(lead) + 2 - len(b.shape) :]
+    la, lb = la if len(a.shape) > 2 else "", lb if len(b.shape) > 2 else ""
+    out = (la if len(la) >= len(lb) else lb) + left.replace("j", "") + right.replace("j", "")
+    return _contract([la + left, lb + right], out, [a, b])
+
+
+@register
+def einsum(spec: str, *values: Any) -> Node:
+    """A sum of products over shared letters: `einsum("ij,jk->ik", a, b)`."""
+    nodes = [as_node(v) for v in values]
+    left, arrow, result = spec.replace(" ", "").partition("->")
+    operands = left.split(",")
+    if len(operands) != len(nodes) or not (left.replace(",", "") + result).isalpha():
+        raise ShapeMismatch(f"einsum {spec!r}: give one group of letters for each of {len(nodes)} operands")
+    if not arrow:
+        result = "".join(sorted(c for c in set(left) - {","} if left.count(c) == 1))
+    if any(len(set(s)) != len(s) for s in [*operands, result]):
+        raise ShapeMismatch(f"einsum {spec!r}: a letter twice in one operand is not supported; use uf.diag")
+    unknown = set(result) - set(left)
+    if unknown:
+        raise ShapeMismatch(f"einsum {spec!r}: {', '.join(sorted(unknown))} stands only after the arrow")
+    return _contract(operands, result, nodes)
+
+
+@register
+def outer(a: Any, b: Any) -> Node:
+    """The outer product of two vectors: out[i, j] = a[i] b[j]."""
+    return einsum("i,j->ij", a, b)
+
+
+@register
+def dot(a: Any, b: Any) -> Node:
+    """The inner product of two vectors, or a matrix product."""
+    return matmul(a, b)

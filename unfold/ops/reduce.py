@@ -1,0 +1,240 @@
+"""Reductions and normalisations, over dimensions of a value or along an axis.
+
+`over=` takes an axis (`over=t`), dimensions as in NumPy (`over=-1`, `over=(0, 1)`), or
+nothing for all dimensions of the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from unfold.axis import Axis
+from unfold.dims import Shape, multiply
+from unfold.errors import ShapeMismatch
+from unfold.node import Node, apply, as_node, call, enlist
+from unfold.op import Along, register
+from unfold.ops.shape import dim_of
+from unfold.ops.time import size
+
+Cts = Sequence[Node | None]
+
+
+def lift(x: Node, like: Node, over: tuple[int | Axis, ...]) -> Node:
+    """A reduced value with the reduced dimensions back, as repetitions."""
+    gone = {len(like.shape) + d for d in over if isinstance(d, int)}
+    if gone:
+        ones = tuple(1 if i in gone else n for i, n in enumerate(like.shape))
+        x = call("broadcast_to", call("reshape", x, ones), like.shape)
+    return x
+
+
+@enlist
+@dataclass(frozen=True)
+class Sum(Along):
+    """the sum of a"""
+
+    symbol, reduces = "Σ", True
+
+    def forward(self, xp: Any, a: Any) -> Any:
+        return xp.sum(a, axis=self.dims)
+
+    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
+        return (lift(ct, a, self.over),)
+
+
+@enlist
+@dataclass(frozen=True)
+class Max(Along):
+    """the greatest of a; the gradient is shared equally at a tie"""
+
+    symbol, reduces, tex = "max", True, r"\max {0}"
+
+    def forward(self, xp: Any, a: Any) -> Any:
+        return xp.max(a, axis=self.dims)
+
+    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
+        hit = call("where", call("equal", a, lift(out, a, self.over)), 1.0, 0.0)
+        count = apply(Sum(self.over), hit)
+        return (lift(ct / count, a, self.over) * hit,)
+
+
+@enlist
+@dataclass(frozen=True)
+class Logsumexp(Along):
+    """log sum exp(a)"""
+
+    reduces, kind = True, "float"
+
+    def forward(self, xp: Any, a: Any) -> Any:
+        top = xp.max(xp.real(a), axis=self.dims, keepdims=True)
+        total = xp.log(xp.sum(xp.exp(xp.subtract(a, top)), axis=self.dims))
+        return xp.add(total, xp.squeeze(top, axis=self.dims))
+
+    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
+        return (lift(ct, a, self.over) * apply(Softmax(self.over), a),)
+
+
+@enlist
+@dataclass(frozen=True)
+class Softmax(Along):
+    """exp(a) / sum exp(a)"""
+
+    kind, tex = "float", r"\mathrm{{softmax}}({0})"
+
+    def forward(self, xp: Any, a: Any) -> Any:
+        top = xp.max(xp.real(a), axis=self.dims, keepdims=True)
+        e = xp.exp(xp.subtract(a, top))
+        return xp.divide(e, xp.sum(e, axis=self.dims, keepdims=True))
+
+    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
+        inner = lift(apply(Sum(self.over), ct * out), a, self.over)
+        return (out * (ct - inner),)
+
+
+@enlist
+@dataclass(frozen=True)
+class Log_softmax(Along):
+    """a - log sum exp(a)"""
+
+    kind = "float"
+
+    def forward(self, xp: Any, a: Any) -> Any:
+        z = xp.subtract(a, xp.max(xp.real(a), axis=self.dims, keepdims=True))
+        return xp.subtract(z, xp.log(xp.sum(xp.exp(z), axis=self.dims, keepdims=True)))
+
+    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
+        return (ct - apply(Softmax(self.over), a) * lift(apply(Sum(self.over), ct), a, self.over),)
+
+
+@enlist
+@dataclass(frozen=True)
+class Cumsum(Along):
+    """the running sum of a; `backward` sums from the end"""
+
+    backward: bool = False
+
+    def forward(self, xp: Any, a: Any) -> Any:
+        (d,) = self.dims
+        if self.backward:
+            return xp.flip(xp.cumsum(xp.flip(a, axis=d), axis=d), axis=d)
+        return xp.cumsum(a, axis=d)
+
+    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
+        return (apply(Cumsum(self.over, not self.backward), ct),)
+
+
+@enlist
+@dataclass(frozen=True)
+class Argmax(Along):
+    """the index of the greatest entry, from 0; data, without a gradient"""
+
+    reduces, differentiable = True, False
+
+    def infer(self, *inputs: Node) -> tuple[Shape, str]:
+        return super().infer(*inputs)[0], "int"
+
+    def forward(self, xp: Any, a: Any) -> Any:
+        (d,) = self.dims
+        return xp.argmax(xp.real(a), axis=d)
+
+    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
+        return (None,)
+
+
+def split_over(a: Node, over: Any) -> tuple[tuple[Axis, ...], tuple[int, ...]]:
+    """`over` as axes and as dimensions counted from the end."""
+    if over is None:
+        return (), tuple(range(-len(a.shape), 0))
+    items = over if isinstance(over, tuple | list) else (over,)
+    axes = tuple(d for d in items if isinstance(d, Axis))
+    numbers = tuple(dim_of(a, d) for d in items if not isinstance(d, Axis))
+    if len(set(items)) != len(items):
+        raise ShapeMismatch(f"over={over!r} names one twice", shapes=(a.shape,))
+    for axis in axes:
+        if axis not in a.axes:
+            have = ", ".join(x.name for x in a.axes) or "no axis"
+            raise ShapeMismatch(f"{a} does not vary over {axis.name} (it has {have})", shapes=(a.shape,))
+    return axes, numbers
+
+
+def reduction(op: type[Along], a: Any, over: Any, keepdims: bool = False) -> Node:
+    """A reduction over dimensions, then over axes."""
+    a = as_node(a)
+    axes, numbers = split_over(a, over)
+    if numbers:
+        ones = tuple(1 if i - len(a.shape) in numbers else n for i, n in enumerate(a.shape))
+        a = apply(op(numbers), a)
+        if keepdims:
+            a = call("reshape", a, ones)
+    return apply(op(axes), a) if axes else a
+
+
+def one(op: type[Along], a: Any, over: Any, **parameters: Any) -> Node:
+    """An operation along exactly one axis or dimension (or several dimensions at once)."""
+    a = as_node(a)
+    axes, numbers = split_over(a, over)
+    if axes and numbers or not (axes or numbers):
+        raise ShapeMismatch(f"{op.name} of {a}: over={over!r}; give one axis or dimension", shapes=(a.shape,))
+    return apply(op(axes or numbers, **parameters), a)
+
+
+@register
+def sum(a: Any, over: Any = None, keepdims: bool = False) -> Node:
+    """The sum over an axis or dimensions; all dimensions of the value by default."""
+    return reduction(Sum, a, over, keepdims)
+
+
+@register
+def mean(a: Any, over: Any = None, keepdims: bool = False) -> Node:
+    """The mean over an axis or dimensions; all dimensions of the value by default."""
+    a = as_node(a)
+    axes, numbers = split_over(a, over)
+    total = reduction(Sum, a, over, keepdims)
+    for axis in axes:
+        total = total / size(axis)
+    n = multiply(*(a.shape[d] for d in numbers))
+    return total / call("extent", n) if n != 1 else total
+
+
+@register
+def max(a: Any, over: Any = None, keepdims: bool = False) -> Node:
+    """The greatest entry; at a tie the gradient is shared equally."""
+    return reduction(Max, a, over, keepdims)
+
+
+@register
+def min(a: Any, over: Any = None, keepdims: bool = False) -> Node:
+    """The smallest entry; at a tie the gradient is shared equally."""
+    return -reduction(Max, -as_node(a), over, keepdims)
+
+
+@register
+def logsumexp(a: Any, over: Any = None, keepdims: bool = False) -> Node:
+    """log sum exp, without overflow."""
+    return reduction(Logsumexp, a, over, keepdims)
+
+
+@register
+def softmax(a: Any, over: Any = -1) -> Node:
+    """exp(a) / sum exp(a) along an axis or dimension (the last by default)."""
+    return one(Softmax, a, over)
+
+
+@register
+def log_softmax(a: Any, over: Any = -1) -> Node:
+    """a - log sum exp(a) along an axis or dimension (the last by default)."""
+    return one(Log_softmax, a, over)
+
+
+@register
+def cumsum(a: Any, over: Any = -1) -> Node:
+    """The running sum along an axis or dimension."""
+    return one(Cumsum, a, over)
+
+
+@register
+def argmax(a: Any, over: Any = -1) -> Node:
+    """The index of the greatest entry, from 0; it has no gradient."""
+    return one(Argmax, a, over)

@@ -1,0 +1,230 @@
+"""Clean-up after a transformation, so that gradients read like a textbook's.
+
+Local rules (zeros, ones, double negations), equal nodes made one, and adjoint symbols that
+turned out constant put in place. Values never change, up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+
+from unfold.axis import Axis
+from unfold.graph import Graph, rebuild, rewrite
+from unfold.node import Constant, Node, Symbol, apply, call
+from unfold.op import Along, Op
+from unfold.ops.time import Zeros, size, step, zeros
+
+Rule = Callable[[Node], Node | None]
+
+
+def simplify(graph: Graph, inline: Iterable[Node] = ()) -> Graph:
+    """The graph, simplified. Symbols in `inline` whose definition turns out to be constant,
+    or another symbol, are replaced by it."""
+    free = set(inline)
+    while True:
+        merged: dict[tuple[object, ...], Node] = {}
+
+        def rule(node: Node, inputs: tuple[Node, ...]) -> Node:
+            new = _improve(_keep_axes(node, inputs))
+            key = (new.op, new.inputs, new.axes, new.shape)
+            return new if new.op.leaf and not isinstance(new.op, Constant) else merged.setdefault(key, new)
+
+        graph = rewrite(graph, rule)
+        plain = {
+            s: graph.definitions[s]
+            for s in free
+            if s in graph.definitions and _is_plain(graph.definitions[s], s)
+        }
+        if not plain:
+            return graph
+        graph = rewrite(graph, lambda n, inputs: _resolve(plain, n) if n in plain else rebuild(n, inputs))
+
+
+def _is_plain(body: Node, symbol: Node) -> bool:
+    if isinstance(body.op, Symbol):
+        return body is not symbol and body.axes == symbol.axes
+    return is_constant(body)
+
+
+def _resolve(plain: Mapping[Node, Node], node: Node) -> Node:
+    seen = {node}
+    while node in plain and plain[node] not in seen:
+        node = plain[node]
+        seen.add(node)
+    return node
+
+
+def _keep_axes(node: Node, inputs: tuple[Node, ...]) -> Node:
+    """The node on simplified inputs, which may have lost an axis they did not vary along."""
+    lost = [a for a in node.op.spans if not any(a in u.axes for u in inputs)]
+    if not lost or not isinstance(node.op, Along):
+        return rebuild(node, inputs)
+    if node.op.name == "sum":
+        kept = tuple(d for d in node.op.over if d not in lost)
+        out = apply(type(node.op)(kept), *inputs) if kept else inputs[0]
+        for axis in lost:
+            out = out * size(axis)
+        return out
+    spread = [call("where", call("less", step(a), 0), inputs[0], inputs[0]) for a in lost[:1]]
+    return rebuild(node, (*spread, *inputs[1:]))
+
+
+def _improve(node: Node) -> Node:
+    for _ in range(8):
+        rule = _RULES.get(node.op.name)
+        new = rule(node) if rule else None
+        if new is None:
+            return node
+        node = new if new.shape == node.shape else call("broadcast_to", new, node.shape)
+    return node
+
+
+# ---------------------------------------------------------------------- what a node is
+def is_constant(node: Node) -> bool:
+    """A constant, perhaps repeated."""
+    while node.op.name == "broadcast_to":
+        node = node.inputs[0]
+    return isinstance(node.op, Constant | Zeros)
+
+
+def _value(node: Node) -> object:
+    """The one number a constant is filled with; None when there is none."""
+    while node.op.name == "broadcast_to":
+        node = node.inputs[0]
+    if isinstance(node.op, Zeros):
+        return 0.0
+    if isinstance(node.op, Constant) and node.op.value.size:
+        first = node.op.value.flat[0]
+        return first if np.all(node.op.value == first) else None
+    return None
+
+
+def is_zero(node: Node) -> bool:
+    value = _value(node)
+    return value is not None and value == 0
+
+
+def is_one(node: Node) -> bool:
+    value = _value(node)
+    return value is not None and value == 1
+
+
+def _zero_like(node: Node) -> Node:
+    return zeros(node.shape, node.dtype)
+
+
+# ---------------------------------------------------------------------- rules
+def _add(node: Node) -> Node | None:
+    terms = [u for u in node.inputs if not is_zero(u)]
+    if not terms:
+        return _zero_like(node)
+    if len(terms) == 1:
+        return terms[0]
+    if any(u.op.name == "add" and u.shape == node.shape for u in terms):
+        flat = [v for u in terms for v in (u.inputs if u.op.name == "add" and u.shape == node.shape else (u,))]
+        return call("add", *flat)
+    if len(terms) == 2 and terms[1].op.name == "negative":
+        return terms[0] - terms[1].inputs[0]
+    return call("add", *terms) if len(terms) < len(node.inputs) else None
+
+
+def _subtract(node: Node) -> Node | None:
+    a, b = node.inputs
+    if is_zero(b):
+        return a
+    if is_zero(a):
+        return -b
+    return a + b.inputs[0] if b.op.name == "negative" else None
+
+
+def _multiply(node: Node) -> Node | None:
+    a, b = node.inputs
+    if is_zero(a) or is_zero(b):
+        return _zero_like(node)
+    if is_one(a) and b.dtype == node.dtype:
+        return b
+    if is_one(b) and a.dtype == node.dtype:
+        return a
+    for x, y, swap in ((a, b, False), (b, a, True)):
+        if x.op.name == "negative":
+            return -(y * x.inputs[0] if swap else x.inputs[0] * y)
+        if x.op.name == "broadcast_to" and y.shape == node.shape:
+            return y * x.inputs[0] if swap else x.inputs[0] * y
+        if _value(x) == -1:
+            return -y
+    return None
+
+
+def _divide(node: Node) -> Node | None:
+    a, b = node.inputs
+    if is_zero(a):
+        return _zero_like(node)
+    return a if is_one(b) and a.dtype == node.dtype else None
+
+
+def _negative(node: Node) -> Node | None:
+    (a,) = node.inputs
+    if is_zero(a):
+        return _zero_like(node)
+    return a.inputs[0] if a.op.name == "negative" else None
+
+
+def _linear(node: Node) -> Node | None:
+    """An operation that keeps zero zero."""
+    return _zero_like(node) if is_zero(node.inputs[0]) else None
+
+
+def _contract(node: Node) -> Node | None:
+    return _zero_like(node) if any(map(is_zero, node.inputs)) else None
+
+
+def _delay(node: Node) -> Node | None:
+    return _zero_like(node) if all(map(is_zero, node.inputs)) else None
+
+
+def _where(node: Node) -> Node | None:
+    _, a, b = node.inputs
+    return _zero_like(node) if is_zero(a) and is_zero(b) else a if a is b and a.axes == node.axes else None
+
+
+def _reshape(node: Node) -> Node | None:
+    (a,) = node.inputs
+    if is_zero(a):
+        return _zero_like(node)
+    if a.shape == node.shape:
+        return a
+    return call("reshape", a.inputs[0], node.shape) if a.op.name == "reshape" else None
+
+
+def _broadcast_to(node: Node) -> Node | None:
+    (a,) = node.inputs
+    if a.op.name == "broadcast_to":
+        return call("broadcast_to", a.inputs[0], node.shape)
+    return _zero_like(node) if is_zero(a) else a if a.shape == node.shape else None
+
+
+def _transpose(node: Node) -> Node | None:
+    (a,) = node.inputs
+    if a.op.name == "transpose":
+        inner, outer = a.op.parameters["order"], node.op.parameters["order"]
+        return call("transpose", a.inputs[0], [inner[i] for i in outer])
+    return _linear(node)
+
+
+_RULES: dict[str, Rule] = {
+    "add": _add,
+    "subtract": _subtract,
+    "multiply": _multiply,
+    "divide": _divide,
+    "negative": _negative,
+    "contract": _contract,
+    "delay": _delay,
+    "at": _delay,
+    "where": _where,
+    "reshape": _reshape,
+    "broadcast_to": _broadcast_to,
+    "transpose": _transpose,
+    **dict.fromkeys(("sum", "place", "reverse", "narrow", "widen", "scatter", "cumsum", "square"), _linear),
+}

@@ -1,0 +1,241 @@
+"""From a cyclic graph to the explicit one: one node per (operation, index), no axis left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+
+from unfold.axis import Axis, Index
+from unfold.errors import UnfoldError
+from unfold.dims import Shape
+from unfold.graph import Graph, rebuild, rewrite
+from unfold.node import Input, Named, Node, Symbol, apply, call, constant, enlist
+from unfold.op import Along, Op, promote
+from unfold.ops.time import Size, Step, Structural, zeros
+from unfold.table import Table, build
+
+At = Mapping[Axis, int]
+
+
+def unfold(graph: Graph, sizes: Mapping[str, int]) -> Graph:
+    """The graph with the named axes written out: `unfold(g, {"t": 4})`.
+
+    Every variable `h` becomes `h[1]`, ..., `h[4]`; delays become edges. Nodes are made when
+    looked at; the table of rows and parents is made at once, in time and memory proportional
+    to the number of nodes with a small constant.
+    """
+    by_name = {a.name: a for a in graph.axes}
+    for name, n in sizes.items():
+        if name not in by_name:
+            raise UnfoldError(f"no axis {name!r}; this graph has {', '.join(by_name) or 'none'}")
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+            raise UnfoldError(f"{name}={n!r}: the number of steps is an integer, 0 or more")
+        fixed = by_name[name].size
+        if fixed is not None and fixed != n:
+            raise UnfoldError(f"{name}={n}: axis {name} has a fixed size of {fixed}")
+    extents = {by_name[name]: int(n) for name, n in sizes.items()}
+    extents.update({a: a.size for a in graph.axes if a.size is not None})
+    return _tile(_lower(graph, extents), extents)
+
+
+def _tile(graph: Graph, extents: Mapping[Axis, int]) -> Graph:
+    nodes = Instances(graph, extents)
+    result = Graph(Outputs(nodes), nodes)
+    result.__dict__["table"] = build(graph, extents)
+    return result
+
+
+def check_at_size(graph: Graph) -> None:
+    """Raise unless the axes of fixed size leave an order of computation at that size."""
+    from unfold.dependence import schedule
+
+    extents = {a: a.size for a in graph.axes if a.size is not None}
+    schedule(_tile(_lower(graph, extents), extents))
+
+
+class Instances(Mapping[Node, Node]):
+    """The definitions of an unfolded graph: symbol `h[3]` -> its node, made when asked for."""
+
+    def __init__(self, graph: Graph, extents: Mapping[Axis, int]) -> None:
+        self.graph, self.extents = graph, extents
+        self._made: dict[tuple[Node, tuple[int, ...]], Node] = {}
+        self._origin: dict[Node, tuple[Node, At]] = {}
+
+    def __getitem__(self, symbol: Node) -> Node:
+        if symbol not in self._origin:
+            raise KeyError(symbol)
+        template, at = self._origin[symbol]
+        return self.make(self.graph.definitions[template], at)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self._places())
+
+    def __iter__(self) -> Iterator[Node]:
+        return (self.make(s, at) for s, at in self._places())
+
+    def _places(self) -> Iterator[tuple[Node, At]]:
+        for s in self.graph.order:
+            if isinstance(s.op, Symbol):
+                yield from ((s, at) for at in self.places(s))
+
+    def places(self, node: Node) -> Iterator[At]:
+        """All steps of a node: assignments of its unfolded axes."""
+        axes = [a for a in node.axes if a in self.extents]
+        for steps in product(*(range(1, self.extents[a] + 1) for a in axes)):
+            yield dict(zip(axes, steps, strict=True))
+
+    def make(self, node: Node, at: At) -> Node:
+        """The instance of a node at the given steps; the same object each time."""
+        stack = [(node, at)]
+        while stack:
+            n, here = stack[-1]
+            if self._key(n, here) in self._made:
+                stack.pop()
+                continue
+            needs = self._needs(n, here)
+            missing = [need for need in needs if self._key(*need) not in self._made]
+            if missing:
+                stack.extend(missing)
+            else:
+                made = self._instance(n, here, tuple(self._made[self._key(*need)] for need in needs))
+                self._made[self._key(n, here)] = made
+                stack.pop()
+        return self._made[self._key(node, at)]
+
+    def _key(self, node: Node, at: At) -> tuple[Node, tuple[int, ...]]:
+        return node, tuple(at[a] for a in node.axes if a in self.extents)
+
+    def _needs(self, node: Node, at: At) -> list[tuple[Node, At]]:
+        op = node.op
+        if isinstance(op, Structural) and op.axis in self.extents:
+            which, index = op.sources(np.asarray(at.get(op.axis, 0)), self.extents[op.axis], len(node.inputs))
+            return [(node.inputs[int(which)], {**at, op.axis: int(index)})] if which >= 0 else []
+        whole = [a for a in op.spans if a in self.extents]
+        steps = list(product(*(range(1, self.extents[a] + 1) for a in whole)))
+        return [
+            (u, {**at, **dict(zip(whole, s, strict=True))})
+            for u in node.inputs
+            for s in (steps if set(whole) & set(u.axes) else [()])
+        ]
+
+    def _instance(self, node: Node, at: At, inputs: tuple[Node, ...]) -> Node:
+        op = node.op
+        axes = tuple(a for a in node.axes if a not in self.extents)
+        if isinstance(op, Structural) and op.axis in self.extents:
+            return inputs[0] if inputs else zeros(node.shape, node.dtype)
+        if isinstance(op, Step | Size) and op.axis in self.extents:
+            return constant(at[op.axis] if isinstance(op, Step) else self.extents[op.axis])
+        if isinstance(op, Symbol):
+            return self._symbol(node, op, at, axes)
+        if isinstance(op, Named):
+            index = tuple(at[a] if a in at else a.now for a in node.axes) if axes != node.axes else op.index
+            return Node(replace(op, index=index), (), axes, node.shape, node.dtype, node.where)
+        if isinstance(op, Pick) and op.axis in self.extents:
+            return call("getitem", inputs[0], at[op.axis] - 1)
+        if any(a in self.extents for a in op.spans):
+            if not inputs:
+                return zeros(node.shape, node.dtype)
+            return call("stack" if isinstance(op, Collect) else "add", *inputs)
+        return Node(op, inputs, axes, node.shape, node.dtype, node.where)
+
+    def _symbol(self, node: Node, op: Symbol, at: At, axes: tuple[Axis, ...]) -> Node:
+        index = tuple(
+            i.resolve(at.get(i.axis, 0), self.extents[i.axis])
+            if isinstance(i, Index) and i.axis in self.extents
+            else i
+            for i in op.index
+        )
+        made = Node(Symbol(op.label, index), (), axes, node.shape, node.dtype, node.where)
+        self._origin[made] = (node, at)
+        return made
+
+
+class Outputs(Mapping[str, Node]):
+    """The outputs of an unfolded graph: `loss`, and `o[1]`, `o[2]`, ... for one over an axis."""
+
+    def __init__(self, nodes: Instances) -> None:
+        self.nodes = nodes
+
+    def _places(self) -> Iterator[tuple[str, Node, At]]:
+        for name, node in self.nodes.graph.outputs.items():
+            for at in self.nodes.places(node):
+                yield name + (f"[{', '.join(map(str, at.values()))}]" if at else ""), node, at
+
+    @cached_property
+    def _index(self) -> dict[str, tuple[Node, At]]:
+        return {name: (node, at) for name, node, at in self._places()}
+
+    def __getitem__(self, name: str) -> Node:
+        if name in self.nodes.graph.outputs and not self.nodes.graph.outputs[name].axes:
+            return self.nodes.make(self.nodes.graph.outputs[name], {})
+        return self.nodes.make(*self._index[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _, _ in self._places())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self._places())
+
+
+# ---------------------------------------------------------------------- sums and the like
+@enlist
+@dataclass(frozen=True)
+class Collect(Op):
+    """The steps of an axis side by side, as a new first dimension of the value."""
+
+    axis: Axis = Axis("t")
+    size: int = 0
+
+    @property
+    def spans(self) -> tuple[Axis, ...]:
+        return (self.axis,)
+
+    def infer_axes(self, *inputs: Node) -> tuple[Axis, ...]:
+        return tuple(a for a in inputs[0].axes if a != self.axis)
+
+    def infer(self, *inputs: Node) -> tuple[Shape, str]:
+        return (self.size, *inputs[0].shape), promote(None, *inputs)
+
+
+@enlist
+@dataclass(frozen=True)
+class Pick(Op):
+    """Step t of what `Collect` put side by side."""
+
+    axis: Axis = Axis("t")
+
+    def infer_axes(self, *inputs: Node) -> tuple[Axis, ...]:
+        return (*inputs[0].axes, self.axis)
+
+    def infer(self, *inputs: Node) -> tuple[Shape, str]:
+        return inputs[0].shape[1:], promote(None, *inputs)
+
+
+def _lower(graph: Graph, extents: Mapping[Axis, int]) -> Graph:
+    """Operations along an axis become operations on a dimension; sums become additions of
+    all steps, which unfolding gives one node."""
+
+    def lowered(node: Node, inputs: tuple[Node, ...]) -> Node:
+        whole = [a for a in node.op.spans if a in extents]
+        if not whole or not isinstance(node.op, Along) or node.op.name == "sum":
+            return rebuild(node, inputs)
+        op, gathered = node.op, list(inputs)
+        for axis in whole:
+            n = extents[axis]
+            gathered = [
+                apply(Collect(axis, n), u) if axis in u.axes else call("broadcast_to", u, (n, *u.shape))
+                for u in gathered
+            ]
+            place = -len(gathered[0].shape)
+            op = replace(op, over=tuple(place if d == axis else d for d in op.over))
+        out = apply(op, *gathered)
+        if not op.reduces:
+            for axis in reversed(whole):
+                out = apply(Pick(axis), out)
+        return Node(out.op, out.inputs, out.axes, node.shape, node.dtype, node.where)
+
+    return rewrite(graph, lowered)
