@@ -1,5 +1,9 @@
 """unfold: write a recurrence once; get its diagrams, its backpropagation through time, its proof."""
 
+from collections.abc import Callable as _Callable
+from typing import Any as _Any
+
+from unfold import ops as ops
 from unfold.elaborate import graph as graph
 from unfold.graph import Graph as Graph
 from unfold.language import axis as axis
@@ -10,6 +14,18 @@ from unfold.node import Node as Node
 from unfold.node import constant as constant
 from unfold.op import FUNCTIONS as _FUNCTIONS
 
-from unfold import ops as ops
-
 globals().update(_FUNCTIONS)
+
+
+def __getattr__(name: str) -> _Callable[..., _Any]:
+    """Operations registered later, such as the user's own, are reached as `uf.<name>` too."""
+    if name in _FUNCTIONS:
+        return _FUNCTIONS[name]
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, [*_FUNCTIONS, *globals()], 3, 0.6)
+    hint = f"; near it there are {', '.join(near)}" if near else ""
+    raise AttributeError(f"unfold has no {name!r}{hint}; `unfold ops` lists the operations")
+
+
+from unfold import systems as systems  # noqa: E402  (written in the language above)

@@ -195,8 +195,9 @@ class Var(Operators):
         if k.kind == "last":
             early = []
             while (place := Index(axis, "at", -len(early))) in {p[len(done)] for p in self.symbols}:
-                early.append(read(place))
-            return None if body is None else read_at(body, k, *[b for b in early if b is not None])
+                early.append(self._resolve((*done, place), later, {}))  # read when the axis is empty
+            known = early[: early.index(None)] if None in early else early
+            return None if body is None else read_at(body, k, *[b for b in known if b is not None])
         lag = -k.offset if k.kind == "now" else 1 - k.offset
         ends = [
             Index(axis, "at", -m) if lag > 0 else Index(axis, "last", 1 + m) for m in range(abs(lag))
