@@ -23,7 +23,7 @@ def __getattr__(name: str) -> _Callable[..., _Any]:
         return _FUNCTIONS[name]
     from difflib import get_close_matches
 
-    near = get_close_matches(name, [*_FUNCTIONS, *globals()], 3, 0.6)
+    near = get_close_matches(name, sorted({*_FUNCTIONS, *globals()}), 3, 0.6)
     hint = f"; near it there are {', '.join(near)}" if near else ""
     raise AttributeError(f"unfold has no {name!r}{hint}; `unfold ops` lists the operations")
 
