@@ -12,13 +12,11 @@ from dataclasses import replace
 
 from unfold.dims import show
 from unfold.errors import NotDifferentiable, UnknownName
-from unfold.graph import Graph, reach
+from unfold.graph import Graph, Wrt, reach
 from unfold.node import Node, Symbol, apply, call, constant
 from unfold.ops.reduce import Sum
 from unfold.ops.time import size, zeros
 from unfold.simplify import simplify
-
-Wrt = str | Iterable[str] | None
 
 
 def grad(graph: Graph, of: str, wrt: Wrt = None) -> Graph:
@@ -27,6 +25,11 @@ def grad(graph: Graph, of: str, wrt: Wrt = None) -> Graph:
 
     For each node v, adjoint(v) = sum over its users u of vjp_u(adjoint(u)).
     """
+    return with_gradients(graph, of, select(graph, wrt), ())
+
+
+def with_gradients(graph: Graph, of: str, wrt: Mapping[str, Node], keep: Iterable[str]) -> Graph:
+    """The outputs in `keep`, and the gradient of `of` in every node of `wrt`."""
     target = graph.output(of)
     if target.axes or target.shape or target.dtype not in ("float", "complex"):
         over = f" over {', '.join(a.name for a in target.axes)}" if target.axes else ""
@@ -34,9 +37,9 @@ def grad(graph: Graph, of: str, wrt: Wrt = None) -> Graph:
             f"the gradient of {of!r} needs one real number, it is {target.dtype} {show(target.shape)}{over}; "
             f"give the graph an output such as uf.sum(..., over=t)"
         )
-    sources = select(graph, wrt)
-    adjoint, definitions = adjoints(graph, {target: constant(1.0)}, sources.values())
-    outputs = {name: _full(adjoint.get(node), node) for name, node in sources.items()}
+    adjoint, definitions = adjoints(graph, {target: constant(1.0)}, wrt.values())
+    outputs = {name: graph.output(name) for name in keep}
+    outputs.update({name: _full(adjoint.get(node), node) for name, node in wrt.items()})
     return simplify(Graph(outputs, {**dict(graph.definitions), **definitions}), inline=definitions)
 
 

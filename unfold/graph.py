@@ -7,17 +7,19 @@ node has an axis.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from unfold.axis import Axis
-from unfold.errors import BadName, DefinitionError, UnknownName
-from unfold.language import Read, Var
-from unfold.node import Input, Named, Node, Param, Symbol, as_node, check_name
+from unfold.errors import UnknownName
+from unfold.node import Input, Node, Param, Symbol
 
 if TYPE_CHECKING:
+    from unfold.run import Result, Run
     from unfold.table import Table
+
+Wrt = str | Iterable[str] | None
 
 
 def postorder(roots: Iterable[Node], then: Callable[[Node], Iterable[Node]] = lambda _: ()) -> list[Node]:
@@ -143,9 +145,84 @@ class Graph:
 
         return build(self, {})
 
-    # ------------------------------------------------------------------ transformations
     def output(self, name: str) -> Node:
         """The node of an output."""
         if name not in self.outputs:
             raise UnknownName(f"no output {name!r}; this graph has {', '.join(self.outputs)}", name=name)
         return self.outputs[name]
+
+    def select(self, *names: str) -> Graph:
+        """The same system with only these outputs."""
+        return Graph({name: self.output(name) for name in names}, self.definitions)
+
+    # ------------------------------------------------------------------ transformations
+    def unfold(self, **sizes: int) -> Graph:
+        """The explicit graph for given numbers of steps: `rnn.unfold(t=4)`."""
+        from unfold.unfolding import unfold
+
+        return unfold(self, sizes)
+
+    def grad(self, of: str, wrt: Wrt = None) -> Graph:
+        """The gradient of an output that is one number, as a graph with an output for every
+        parameter (or input) in `wrt`; all parameters by default."""
+        from unfold.adjoint import grad
+
+        return grad(self, of, wrt)
+
+    def jvp(self, of: str | None = None, wrt: Wrt = None) -> Graph:
+        """Forward mode: outputs with their tangents, as a graph (see `unfold.forward.jvp`)."""
+        from unfold.forward import jvp
+
+        return jvp(self, of, wrt)
+
+    def batch(self, name: str = "n", **options: Any) -> Graph:
+        """The graph over a batch of examples (see `unfold.batching.batch`)."""
+        from unfold.batching import batch
+
+        return batch(self, name, **options)
+
+    # ------------------------------------------------------------------ running
+    def __call__(self, **arrays: Any) -> Result:
+        """The outputs for given inputs and parameters: `rnn(x=X, y=Y, **weights).loss`."""
+        return self.compile()(**arrays)
+
+    def compile(self, backend: str = "numpy", optimise: Any = None) -> Callable[..., Result]:
+        """The graph as a function of arrays, compiled once per shapes and dtypes."""
+        from unfold.run import compiled
+
+        return compiled(self, backend, optimise)
+
+    def value_and_grad(self, of: str, wrt: Wrt = None, **options: Any) -> Callable[..., tuple[Any, Any]]:
+        """A function of arrays that gives an output and its gradients, {name: array}."""
+        from unfold.run import value_and_grad
+
+        return value_and_grad(self, of, wrt, **options)
+
+    def code(self, of: str | None = None, wrt: Wrt = None, **options: Any) -> str:
+        """The NumPy source that runs: forward, or forward and backward when `of` is given."""
+        from unfold.run import code
+
+        return code(self, of, wrt, **options)
+
+    def run(self, of: str | None = None, **arrays: Any) -> Run:
+        """Every value of the graph on given arrays: `run["h"]`, `run["h", 3]`,
+        `run.adjoint["h", 3]` (of `of`, or of the only output that is one number)."""
+        from unfold.run import Run
+
+        return Run(self, arrays, of)
+
+    def init(self, seed: int = 0, **sizes: int) -> dict[str, Any]:
+        """Random parameters scaled by fan-in (vectors are zero), for given dimension sizes."""
+        from unfold.run import init
+
+        return init(self, seed, sizes)
+
+    # ------------------------------------------------------------------ looking
+    def __str__(self) -> str:
+        from unfold.text import equations
+
+        return equations(self)
+
+    def __repr__(self) -> str:
+        form = f"over {', '.join(a.name for a in self.axes)}" if self.axes else "unfolded"
+        return f"<Graph {form}: {', '.join(list(self.inputs)[:6])} -> {', '.join(list(self.outputs)[:6])}>"

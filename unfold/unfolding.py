@@ -57,6 +57,21 @@ def check_at_size(graph: Graph) -> None:
     schedule(_tile(_lower(graph, extents), extents))
 
 
+def needs(graph: Graph, node: Node, at: At, extents: Mapping[Axis, int]) -> list[tuple[Node, At]]:
+    """What the value of a node at an index is computed from: nodes and their indices."""
+    op = node.op
+    if isinstance(op, Structural) and op.axis in extents:
+        which, index = op.sources(np.asarray(at.get(op.axis, 0)), extents[op.axis], len(node.inputs))
+        return [(node.inputs[int(which)], {**at, op.axis: int(index)})] if which >= 0 else []
+    whole = [a for a in op.spans if a in extents]
+    out = []
+    for u in graph.inputs_of(node):
+        mine = [a for a in whole if a in u.axes]
+        for steps in product(*(range(1, extents[a] + 1) for a in mine)):
+            out.append((u, {**at, **dict(zip(mine, steps, strict=True))}))
+    return out
+
+
 class Instances(Mapping[Node, Node]):
     """The definitions of an unfolded graph: symbol `h[3]` -> its node, made when asked for."""
 
@@ -96,31 +111,18 @@ class Instances(Mapping[Node, Node]):
             if self._key(n, here) in self._made:
                 stack.pop()
                 continue
-            needs = self._needs(n, here)
-            missing = [need for need in needs if self._key(*need) not in self._made]
+            reads = [] if n.op.leaf else needs(self.graph, n, here, self.extents)
+            missing = [r for r in reads if self._key(*r) not in self._made]
             if missing:
                 stack.extend(missing)
             else:
-                made = self._instance(n, here, tuple(self._made[self._key(*need)] for need in needs))
+                made = self._instance(n, here, tuple(self._made[self._key(*r)] for r in reads))
                 self._made[self._key(n, here)] = made
                 stack.pop()
         return self._made[self._key(node, at)]
 
     def _key(self, node: Node, at: At) -> tuple[Node, tuple[int, ...]]:
         return node, tuple(at[a] for a in node.axes if a in self.extents)
-
-    def _needs(self, node: Node, at: At) -> list[tuple[Node, At]]:
-        op = node.op
-        if isinstance(op, Structural) and op.axis in self.extents:
-            which, index = op.sources(np.asarray(at.get(op.axis, 0)), self.extents[op.axis], len(node.inputs))
-            return [(node.inputs[int(which)], {**at, op.axis: int(index)})] if which >= 0 else []
-        whole = [a for a in op.spans if a in self.extents]
-        steps = list(product(*(range(1, self.extents[a] + 1) for a in whole)))
-        return [
-            (u, {**at, **dict(zip(whole, s, strict=True))})
-            for u in node.inputs
-            for s in (steps if set(whole) & set(u.axes) else [()])
-        ]
 
     def _instance(self, node: Node, at: At, inputs: tuple[Node, ...]) -> Node:
         op = node.op

@@ -1,0 +1,157 @@
+"""From the arrays of a call to the sizes of axes and dimensions, with one clear error."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unfold import dims
+from unfold.axis import Axis
+from unfold.errors import BindingError, DefinitionError
+from unfold.graph import Graph
+from unfold.node import Named, Node, kind_of
+from unfold.op import KINDS
+
+Array = NDArray[Any]
+
+
+@dataclass
+class Binding:
+    """What a call fixes: an array for each leaf, sizes of dimensions and axes, the dtype."""
+
+    arrays: dict[str, Array]
+    dtype: np.dtype[Any]
+    sizes: dict[str, int] = field(default_factory=dict)
+    extents: dict[Axis, int] = field(default_factory=dict)
+
+    def leaf(self, node: Node) -> Array:
+        """The array of an input or parameter; for `x[3]` of an unfolded graph, that step."""
+        op = node.op
+        assert isinstance(op, Named)
+        array = self.arrays[op.label]
+        if any(isinstance(i, int) for i in op.index):
+            array = array[tuple(i - 1 if isinstance(i, int) else slice(None) for i in op.index)]
+        return array
+
+    def dtype_of(self, kind: str) -> np.dtype[Any]:
+        """The NumPy dtype in which values of a kind are computed."""
+        return np.dtype({"bool": np.bool_, "int": np.int64}.get(kind, self.dtype))
+
+
+def bind(graph: Graph, arrays: Mapping[str, Any]) -> Binding:
+    """Check the arrays of a call against a graph. Raises `BindingError`."""
+    leaves = _by_label(graph)
+    unknown = [name for name in arrays if name not in leaves]
+    missing = [name for name in leaves if name not in arrays]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], missing or list(leaves), 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise BindingError(f"unknown argument {unknown[0]!r}: this graph takes {', '.join(leaves)}{hint}")
+    if missing:
+        raise BindingError(
+            f"missing {'argument' if len(missing) == 1 else 'arguments'} "
+            + ", ".join(f"{name} {_wanted(leaves[name])}" for name in missing)
+        )
+    given = {name: _array(name, arrays[name], leaves[name][0].dtype) for name in leaves}
+    inexact = [a.dtype for a in given.values() if a.dtype.kind in "fc"]
+    result = Binding(given, np.result_type(*inexact) if inexact else np.dtype(np.float64))
+    for name, nodes in leaves.items():
+        result.arrays[name] = given[name].astype(result.dtype_of(nodes[0].dtype), copy=False)
+    _solve(result, leaves)
+    for axis in graph.axes:
+        if axis not in result.extents:
+            if axis.size is None:
+                raise BindingError(
+                    f"nothing says how long axis {axis.name} is: no input is over it; "
+                    f"pass {axis.name}=<number of steps>, or fix it with uf.axis({axis.name!r}, size=...)"
+                )
+            result.extents[axis] = axis.size
+    unbound = sorted({n for u in graph.order for d in u.shape for n in dims.names(d)} - set(result.sizes))
+    if unbound:
+        raise BindingError(
+            f"nothing says how large dimension {unbound[0]!r} is: no array of this call has it"
+        )
+    return result
+
+
+def _by_label(graph: Graph) -> dict[str, list[Node]]:
+    leaves: dict[str, list[Node]] = {}
+    for node in [*graph.inputs.values(), *graph.params.values()]:
+        assert isinstance(node.op, Named)
+        leaves.setdefault(node.op.label, []).append(node)
+    return leaves
+
+
+def _axes(nodes: list[Node]) -> list[Axis | int]:
+    """The leading dimensions of a leaf's array: axes, or the number of steps unfolded."""
+    op = nodes[0].op
+    assert isinstance(op, Named)
+    if not op.index:
+        return list(nodes[0].axes)
+    indices = [n.op.index for n in nodes if isinstance(n.op, Named)]
+    out: list[Axis | int] = []
+    for place, first in enumerate(op.index):
+        steps = [i[place] for i in indices]
+        out.append(max(s for s in steps if isinstance(s, int)) if isinstance(first, int) else first.axis)
+    return out
+
+
+def _wanted(nodes: list[Node]) -> str:
+    lead = [a.length if isinstance(a, Axis) else a for a in _axes(nodes)]
+    kind = "" if nodes[0].dtype == "float" else f" of {nodes[0].dtype}"
+    return dims.show((*lead, *nodes[0].shape)) + kind
+
+
+def _array(name: str, value: Any, kind: str) -> Array:
+    try:
+        array = np.asarray(value)
+        have = kind_of(array.dtype)
+    except (DefinitionError, ValueError, TypeError) as error:
+        raise BindingError(f"{name}: {type(value).__name__} is no array of numbers: {error}") from None
+    if array.size == 0 and have == "float":
+        have = min(have, kind, key=KINDS.index)
+    if KINDS.index(have) > KINDS.index(kind) and not (kind == "float" and have == "complex"):
+        raise BindingError(f"{name} is declared {kind}, the array is {array.dtype}")
+    return array
+
+
+def _solve(result: Binding, leaves: Mapping[str, list[Node]]) -> None:
+    """Axis lengths and dimension sizes from shapes; what bound each is kept for messages."""
+    bound: dict[str, str] = {}
+    waiting: list[tuple[str, dims.Dim, int]] = []
+    for name, nodes in leaves.items():
+        array, lead = result.arrays[name], _axes(nodes)
+        if array.ndim != len(lead) + len(nodes[0].shape):
+            raise BindingError(f"{name} should be {_wanted(nodes)}, the array is {dims.show(array.shape)}")
+        for axis, n in zip(lead, array.shape, strict=False):
+            have = result.extents.setdefault(axis, n) if isinstance(axis, Axis) else axis
+            who = bound.setdefault(f"axis {axis.name}", name) if isinstance(axis, Axis) else "the unfolding"
+            if isinstance(axis, Axis) and axis.size not in (None, n):
+                raise BindingError(f"{name} has {n} steps, axis {axis.name} is fixed at {axis.size}")
+            if have != n:
+                raise BindingError(
+                    f"{name} has {n} steps{f' of {axis.name}' if isinstance(axis, Axis) else ''}, "
+                    f"{who} has {have}; {name} should be {_wanted(nodes)}, it is {dims.show(array.shape)}"
+                )
+        waiting += [(name, d, n) for d, n in zip(nodes[0].shape, array.shape[len(lead) :], strict=True)]
+    progress = True
+    while progress:
+        progress = False
+        for name, dim, n in waiting:
+            if not isinstance(dim, int) and (found := dims.solve(dim, n, result.sizes)):
+                result.sizes[found[0]] = found[1]
+                bound[found[0]] = name
+                progress = True
+    for name, dim, n in waiting:
+        known = isinstance(dim, int) or dims.names(dim) <= set(result.sizes)
+        if known and dims.evaluate(dim, result.sizes) != n:
+            who = ", ".join(f"{m} = {result.sizes[m]} from {bound[m]}" for m in sorted(dims.names(dim)))
+            raise BindingError(
+                f"{name} should be {_wanted(leaves[name])}, the array is "
+                f"{dims.show(result.arrays[name].shape)}: {dim} is not {n}" + (f" ({who})" if who else "")
+            )

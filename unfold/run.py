@@ -1,0 +1,238 @@
+"""Calling graphs: results, compiled functions, every value of a run, random parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from unfold import dims
+from unfold.adjoint import adjoints, select, with_gradients
+from unfold.axis import Axis, Index
+from unfold.backends import reference
+from unfold.backends.reference import Reference
+from unfold.binding import Array, bind
+from unfold.errors import BindingError, UnfoldError, UnknownName
+from unfold.graph import Graph, Wrt
+from unfold.node import Named, Node, constant
+from unfold.ops.time import zeros
+
+BACKENDS = ("numpy", "reference")
+
+
+class Result(dict[str, Any]):
+    """Outputs by name, as keys and as attributes: `result.loss`, `result["loss"]`."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"no output {name!r}; this result has {', '.join(self)}") from None
+
+
+def compiled(graph: Graph, backend: str = "numpy", optimise: Any = None) -> Callable[..., Result]:
+    """The graph as a function of arrays; the same one for the same arguments."""
+    if backend not in BACKENDS:
+        raise UnfoldError(f"no backend {backend!r}; there are {', '.join(BACKENDS)}")
+    cache = graph.__dict__.setdefault("_compiled", {})
+    key = (backend, optimise)
+    if key not in cache:
+        run = reference.compile(graph)
+
+        def call(**arrays: Any) -> Result:
+            return Result(_regroup(run(bind(graph, arrays))))
+
+        cache[key] = call
+    function: Callable[..., Result] = cache[key]
+    return function
+
+
+_STEP = re.compile(r"(.*)\[(\d+(?:, \d+)*)\]", re.DOTALL)
+
+
+def _regroup(outputs: Mapping[str, Array]) -> dict[str, Any]:
+    """Outputs `o[1]`, `o[2]`, ... of an unfolded graph as one array `o`."""
+    groups: dict[str, dict[tuple[int, ...], Array]] = {}
+    result: dict[str, Any] = {}
+    for name, value in outputs.items():
+        if match := _STEP.fullmatch(name):
+            index = tuple(int(i) for i in match[2].split(", "))
+            groups.setdefault(match[1], {})[index] = value
+            result.setdefault(match[1], None)
+        else:
+            result[name] = value[()] if value.ndim == 0 else value
+    for label, steps in groups.items():
+        sizes = tuple(max(i) for i in zip(*steps, strict=True))
+        first = next(iter(steps.values()))
+        whole = np.zeros((*sizes, *first.shape), first.dtype)
+        for index, value in steps.items():
+            whole[tuple(i - 1 for i in index)] = value
+        result[label] = whole
+    return result
+
+
+def value_and_grad(
+    graph: Graph, of: str, wrt: Wrt = None, **options: Any
+) -> Callable[..., tuple[Any, dict[str, Array]]]:
+    """A function of arrays giving (value of `of`, {name: gradient}); made once per graph."""
+    joint = _joint(graph, of, wrt)
+    run = joint.compile(**options)
+
+    def value_and_gradient(**arrays: Any) -> tuple[Any, dict[str, Array]]:
+        outputs = run(**arrays)
+        return outputs[of], {name[1:]: value for name, value in outputs.items() if name != of}
+
+    return value_and_gradient
+
+
+def _joint(graph: Graph, of: str, wrt: Wrt) -> Graph:
+    """The graph of `of` and its gradients, named "d" + name."""
+    graph.output(of)
+    cache = graph.__dict__.setdefault("_joint", {})
+    key = (of, wrt if isinstance(wrt, str | None) else tuple(wrt))
+    if key not in cache:
+        chosen = {"d" + name: node for name, node in select(graph, key[1]).items()}
+        if of in chosen:
+            raise UnknownName(f"the output {of!r} is named like a gradient; give it another name")
+        cache[key] = with_gradients(graph, of, chosen, keep=[of])
+    result: Graph = cache[key]
+    return result
+
+
+def code(graph: Graph, of: str | None = None, wrt: Wrt = None, **options: Any) -> str:
+    """The source that runs."""
+    raise UnfoldError("the NumPy backend is not there yet")
+
+
+class Run:
+    """Every value of a graph on given arrays, by name: `run["h"]` over all steps,
+    `run["h", 3]` at one, `run["h", 0]` a boundary; `run.adjoint[...]` likewise."""
+
+    def __init__(self, graph: Graph, arrays: Mapping[str, Any], of: str | None = None) -> None:
+        self.graph, self.of = graph, of
+        self.bound = bind(graph, arrays)
+        self._values = Reference(graph, self.bound)
+
+    def value(self, node: Node, at: Mapping[Axis, int] | None = None) -> Array:
+        """The value of any node of the graph: at an index, or over all its steps."""
+        return (self._values.whole(node) if at is None else self._values.value(node, at)).copy()
+
+    @property
+    def outputs(self) -> Result:
+        """The outputs of the graph."""
+        return Result(_regroup({name: self.value(u) for name, u in self.graph.outputs.items()}))
+
+    def __getitem__(self, key: Any) -> Array:
+        label, *index = key if isinstance(key, tuple) else (key,)
+        named = [*self.graph.symbols.values(), *self.graph.inputs.values(), *self.graph.params.values()]
+        found = {u: op for u in named if isinstance(op := u.op, Named) and op.label == label}
+        if not found:
+            known = dict.fromkeys(str(u.op).partition("[")[0] for u in named)
+            raise UnknownName(f"nothing is named {label!r}; there are {', '.join(known)}")
+        if not index:
+            inside = {u: op for u, op in found.items() if all(_is_inside(i) for i in op.index)}
+            return np.asarray(_regroup({_key(op): self.value(u) for u, op in inside.items()})[label])
+        for node, op in found.items():
+            at = self._match(op.index or tuple(a.now for a in node.axes), index)
+            if at is not None:
+                return self.value(node, at)
+        raise UnknownName(f"{label} has no index {tuple(index)}")
+
+    def _match(self, pattern: tuple[Index | int, ...], index: list[int]) -> dict[Axis, int] | None:
+        """The steps at which a left-hand side stands for a concrete index, if any."""
+        at: dict[Axis, int] = {}
+        for place, want in zip(pattern, index, strict=True) if len(pattern) == len(index) else [(0, 1)]:
+            if isinstance(place, Index) and place.kind == "now":
+                at[place.axis] = want
+                if not 1 <= want <= self.bound.extents[place.axis]:
+                    return None
+            elif (place if isinstance(place, int) else place.resolve(0, self.bound.extents[place.axis])) != want:
+                return None
+        return at
+
+    @cached_property
+    def adjoint(self) -> AdjointRun:
+        """The derivatives of the output (`of`) in every variable, input and parameter."""
+        return AdjointRun(self)
+
+    def first_bad(self) -> Bad | None:
+        """The first node and step that made a NaN or infinity out of finite values."""
+        for node in self.graph.outputs.values():
+            self._values.whole(node)
+        for (node, index), value in self._values.values.items():
+            if value.dtype.kind in "fc" and not np.isfinite(value).all():
+                at = dict(zip(node.axes, index, strict=True))
+                return Bad("NaN" if np.isnan(value).any() else "infinity", node, at)
+        return None
+
+
+class AdjointRun(Run):
+    """The adjoints of a run: the same names, the derivatives of its output in them."""
+
+    def __init__(self, run: Run) -> None:
+        graph, of = run.graph, run.of
+        numbers = [n for n, u in graph.outputs.items() if not u.axes and not u.shape and u.dtype == "float"]
+        if of is None and len(numbers) != 1:
+            raise UnfoldError(f"adjoints of which output? run(of=...): one of {', '.join(numbers) or 'none'}")
+        self.graph, self.of, self.bound = graph, of or numbers[0], run.bound
+        named = [*graph.symbols.values(), *graph.inputs.values(), *graph.params.values()]
+        sources = [u for u in named if u.dtype in ("float", "complex")]
+        self._image, definitions = adjoints(graph, {graph.output(self.of): constant(1.0)}, sources)
+        self._values = Reference(Graph(graph.outputs, {**dict(graph.definitions), **definitions}), run.bound)
+
+    def value(self, node: Node, at: Mapping[Axis, int] | None = None) -> Array:
+        """The derivative of the output in any node: at an index, or over all its steps."""
+        image = self._image.get(node, zeros(node.shape))
+        if at is not None:
+            return self._values.value(image, at).copy()
+        sizes = tuple(self.bound.extents[a] for a in node.axes)
+        places = [dict(zip(node.axes, (i + 1 for i in place), strict=True)) for place in np.ndindex(*sizes)]
+        steps = [self._values.value(image, here) for here in places]
+        return np.reshape(steps, (*sizes, *self._values.shape(node)))
+
+
+@dataclass(frozen=True)
+class Bad:
+    """Where a value that is not finite came from."""
+
+    what: str
+    node: Node
+    index: Mapping[Axis, int]
+
+    def __str__(self) -> str:
+        steps = ", ".join(f"{a.name} = {i}" for a, i in self.index.items())
+        where = f" ({self.node.where})" if self.node.where else ""
+        return f"{self.what} first at {self.node}" + (f", {steps}" if steps else "") + where
+
+
+def _is_inside(place: Index | int) -> bool:
+    return place >= 1 if isinstance(place, int) else place.kind == "now"
+
+
+def _key(op: Named) -> str:
+    return str(op) if any(isinstance(i, int) for i in op.index) else op.label
+
+
+def init(graph: Graph, seed: int, sizes: Mapping[str, int]) -> dict[str, Array]:
+    """Random parameters: matrices normal with variance 1 / fan-in (the last dimension),
+    vectors and numbers zero. `sizes` gives every named dimension."""
+    rng = np.random.default_rng(seed)
+    known = {n for u in graph.params.values() for d in u.shape for n in dims.names(d)}
+    extra, missing = sorted(set(sizes) - _all_names(graph)), sorted(known - set(sizes))
+    if extra or missing:
+        what = f"unknown dimension {extra[0]!r}" if extra else f"missing {', '.join(missing)}"
+        raise BindingError(f"init: {what}; the parameters have dimensions {', '.join(sorted(known)) or 'none'}")
+    result: dict[str, Array] = {}
+    for name, node in graph.params.items():
+        shape = tuple(dims.evaluate(d, sizes) for d in node.shape)
+        scale = 1 / np.sqrt(max(1, shape[-1])) if len(shape) > 1 else 0.0
+        result[name] = rng.standard_normal(shape) * scale if scale else np.zeros(shape)
+    return result
+
+
+def _all_names(graph: Graph) -> set[str]:
+    return {n for u in graph.order for d in u.shape for n in dims.names(d)}
