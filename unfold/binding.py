@@ -14,7 +14,7 @@ from unfold import dims
 from unfold.axis import Axis
 from unfold.errors import BindingError, DefinitionError
 from unfold.graph import Graph
-from unfold.node import Named, Node, kind_of
+from unfold.node import Input, Named, Node, kind_of
 from unfold.op import KINDS
 
 Array = NDArray[Any]
@@ -71,12 +71,24 @@ def bind(graph: Graph, arrays: Mapping[str, Any]) -> Binding:
                     f"pass {axis.name}=<number of steps>, or fix it with uf.axis({axis.name!r}, size=...)"
                 )
             result.extents[axis] = axis.size
+    for name, nodes in leaves.items():
+        _check_range(name, result, nodes[0])
     unbound = sorted({n for u in graph.order for d in u.shape for n in dims.names(d)} - set(result.sizes))
     if unbound:
         raise BindingError(
             f"nothing says how large dimension {unbound[0]!r} is: no array of this call has it"
         )
     return result
+
+
+def _check_range(name: str, result: Binding, node: Node) -> None:
+    most = node.op.most if isinstance(node.op, Input) else None
+    if most is not None:
+        bad = [n for n in result.arrays[name].ravel().tolist() if not 0 <= n <= result.extents[most]]
+        if bad:
+            raise BindingError(
+                f"{name}: {bad[0]} is no length of a sequence of {result.extents[most]} steps of {most.name}"
+            )
 
 
 def _by_label(graph: Graph) -> dict[str, list[Node]]:

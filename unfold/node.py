@@ -230,7 +230,9 @@ class Named(Leaf):
 
 @dataclass(frozen=True)
 class Input(Named):
-    """Data given at each call."""
+    """Data given at each call; `most` names an axis whose length bounds its entries."""
+
+    most: Axis | None = None
 
 
 @dataclass(frozen=True)

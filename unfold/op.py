@@ -121,6 +121,7 @@ class Along(Op):
     over: tuple[int | Axis, ...] = (-1,)
 
     reduces: ClassVar[bool] = False
+    neutral: ClassVar[float | None] = None  # an entry that changes nothing (for padding)
 
     @property
     def spans(self) -> tuple[Axis, ...]:

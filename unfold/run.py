@@ -119,7 +119,7 @@ class Run:
 
     def value(self, node: Node, at: Mapping[Axis, int] | None = None) -> Array:
         """The value of any node of the graph: at an index, or over all its steps."""
-        return (self._values.whole(node) if at is None else self._values.value(node, at)).copy()
+        return self._values.whole(node, at)
 
     @property
     def outputs(self) -> Result:
@@ -186,13 +186,7 @@ class AdjointRun(Run):
 
     def value(self, node: Node, at: Mapping[Axis, int] | None = None) -> Array:
         """The derivative of the output in any node: at an index, or over all its steps."""
-        image = self._image.get(node, zeros(node.shape))
-        if at is not None:
-            return self._values.value(image, at).copy()
-        sizes = tuple(self.bound.extents[a] for a in node.axes)
-        places = [dict(zip(node.axes, (i + 1 for i in place), strict=True)) for place in np.ndindex(*sizes)]
-        steps = [self._values.value(image, here) for here in places]
-        return np.reshape(steps, (*sizes, *self._values.shape(node)))
+        return self._values.whole(self._image.get(node, zeros(node.shape)), at, like=node)
 
 
 @dataclass(frozen=True)

@@ -151,9 +151,14 @@ class Instances(Mapping[Node, Node]):
             else i
             for i in op.index
         )
+        index += tuple(at[a] for a in node.axes if a in self.extents and not _mentions(op, a))
         made = Node(Symbol(op.label, index), (), axes, node.shape, node.dtype, node.where)
         self._origin[made] = (node, at)
         return made
+
+
+def _mentions(op: Symbol, axis: Axis) -> bool:
+    return any(isinstance(i, Index) and i.axis == axis for i in op.index)
 
 
 class Outputs(Mapping[str, Node]):

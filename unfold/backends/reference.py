@@ -57,12 +57,15 @@ class Reference:
     def key(self, node: Node, at: At) -> tuple[Node, tuple[int, ...]]:
         return node, tuple(at[a] for a in node.axes)
 
-    def whole(self, node: Node) -> Array:
-        """The value over all steps of its axes: (T, ..., *shape)."""
-        sizes = [self.bound.extents[a] for a in node.axes]
+    def whole(self, node: Node, at: At | None = None, like: Node | None = None) -> Array:
+        """The value over all steps of its axes (or of those of `like`) but the ones in `at`:
+        an array (T, ..., *shape) that is the caller's own."""
+        fixed = at or {}
+        axes = [a for a in (node if like is None else like).axes if a not in fixed]
+        sizes = [self.bound.extents[a] for a in axes]
         out = np.empty((*sizes, *self.shape(node)), self.bound.dtype_of(node.dtype))
         for place in product(*map(range, sizes)):
-            out[place] = self.value(node, {a: i + 1 for a, i in zip(node.axes, place, strict=True)})
+            out[place] = self.value(node, {**fixed, **{a: i + 1 for a, i in zip(axes, place, strict=True)}})
         return out
 
     def _compute(self, node: Node, at: At, values: list[Array]) -> Array:
@@ -103,6 +106,6 @@ def compile(graph: Graph) -> Callable[[Binding], dict[str, Array]]:
 
     def run(bound: Binding) -> dict[str, Array]:
         reference = Reference(graph, bound)
-        return {name: reference.whole(node).copy() for name, node in graph.outputs.items()}
+        return {name: reference.whole(node) for name, node in graph.outputs.items()}
 
     return run

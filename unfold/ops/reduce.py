@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from unfold.axis import Axis
 from unfold.dims import Shape, multiply
@@ -19,6 +19,7 @@ from unfold.ops.shape import dim_of
 from unfold.ops.time import size
 
 Cts = Sequence[Node | None]
+LARGE = 1e30  # stands for infinity where padding is masked; float32 holds it
 
 
 def lift(x: Node, like: Node, over: tuple[int | Axis, ...]) -> Node:
@@ -35,7 +36,7 @@ def lift(x: Node, like: Node, over: tuple[int | Axis, ...]) -> Node:
 class Sum(Along):
     """the sum of a"""
 
-    symbol, reduces = "Σ", True
+    symbol, reduces, neutral = "Σ", True, 0.0
 
     def forward(self, xp: Any, a: Any) -> Any:
         return xp.sum(a, axis=self.dims)
@@ -49,7 +50,7 @@ class Sum(Along):
 class Max(Along):
     """the greatest of a; the gradient is shared equally at a tie"""
 
-    symbol, reduces, tex = "max", True, r"\max {0}"
+    symbol, reduces, tex, neutral = "max", True, r"\max {0}", -LARGE
 
     def forward(self, xp: Any, a: Any) -> Any:
         return xp.max(a, axis=self.dims)
@@ -65,7 +66,7 @@ class Max(Along):
 class Logsumexp(Along):
     """log sum exp(a)"""
 
-    reduces, kind = True, "float"
+    reduces, kind, neutral = True, "float", -LARGE
 
     def forward(self, xp: Any, a: Any) -> Any:
         top = xp.max(xp.real(a), axis=self.dims, keepdims=True)
@@ -81,7 +82,7 @@ class Logsumexp(Along):
 class Softmax(Along):
     """exp(a) / sum exp(a)"""
 
-    kind, tex = "float", r"\mathrm{{softmax}}({0})"
+    kind, tex, neutral = "float", r"\mathrm{{softmax}}({0})", -LARGE
 
     def forward(self, xp: Any, a: Any) -> Any:
         top = xp.max(xp.real(a), axis=self.dims, keepdims=True)
@@ -98,7 +99,7 @@ class Softmax(Along):
 class Log_softmax(Along):
     """a - log sum exp(a)"""
 
-    kind = "float"
+    kind, neutral = "float", -LARGE
 
     def forward(self, xp: Any, a: Any) -> Any:
         z = xp.subtract(a, xp.max(xp.real(a), axis=self.dims, keepdims=True))
@@ -115,6 +116,8 @@ class Cumsum(Along):
 
     backward: bool = False
 
+    neutral: ClassVar[float | None] = 0.0
+
     def forward(self, xp: Any, a: Any) -> Any:
         (d,) = self.dims
         if self.backward:
@@ -130,7 +133,7 @@ class Cumsum(Along):
 class Argmax(Along):
     """the index of the greatest entry, from 0; data, without a gradient"""
 
-    reduces, differentiable = True, False
+    reduces, differentiable, neutral = True, False, -LARGE
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
         return super().infer(*inputs)[0], "int"
