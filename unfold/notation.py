@@ -1,0 +1,584 @@
+"""From nodes to formulas: precedence, index shifts, and where brackets stand.
+
+A `Writer` walks an expression and asks itself how each kind of operation is spelled; the
+subclass decides the spelling (Python's in `text.py`, TeX's in `latex.py`). A delay is not
+written: the shift is pushed through the expression to the indices of its leaves, so that
+`delay(dh * (1 - h**2), -1)` reads `dh[t+1] * (1 - h[t+1]**2)`.
+
+Nothing recurses: each rule is a generator that yields the operands it wants written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import MISSING, fields
+from typing import Any, NamedTuple
+
+from unfold.axis import Axis, Index
+from unfold.language import Read
+from unfold.node import Constant, Named, Node, Symbol
+from unfold.op import Along, Op
+from unfold.ops.linear import Contract
+from unfold.ops.time import Delay, Place, Reverse, Structural, Zeros
+
+ATOM, POSTFIX, POWER, UNARY, PRODUCT, SUM, LOWEST = 100, 50, 40, 30, 20, 10, 0
+At = Mapping[Axis, Index]  # where each axis is read; missing: at its own index
+
+
+class Piece(NamedTuple):
+    """A formula, how tightly it binds, and its outermost operator."""
+
+    text: str
+    level: int = ATOM
+    symbol: str = ""
+
+
+Steps = Generator[tuple[Node, At], Piece, Piece]
+
+
+def moved(place: Index | int, at: At) -> Index | int:
+    """An index where the axes are read at `at`: t - 1 read at t + 1 is t."""
+    if isinstance(place, int) or place.axis not in at:
+        return place
+    here = at[place.axis]
+    if place.kind == "now":
+        return here + place.offset
+    return place if place.kind != "back" else mirrored(here) + (place.offset - 1)
+
+
+def mirrored(here: Index) -> Index:
+    """T + 1 - here."""
+    kind = {"now": "back", "back": "now", "at": "last", "last": "at"}[here.kind]
+    return Index(here.axis, kind, 1 - here.offset)
+
+
+def places(node: Node) -> tuple[Index | int, ...]:
+    """The indices a leaf is written with; an input over axes is at their present steps."""
+    op = node.op
+    if isinstance(op, Read):
+        return op.index
+    return (op.index if isinstance(op, Named) else ()) or tuple(a.now for a in node.axes)
+
+
+def label_of(node: Node) -> str:
+    """The name of a leaf."""
+    op = node.op
+    return op.var.name if isinstance(op, Read) else op.label if isinstance(op, Named) else op.name
+
+
+def unrepeated(node: Node) -> Node:
+    """The node without repetitions over dimensions, which a formula need not say."""
+    while node.op.name == "broadcast_to":
+        node = node.inputs[0]
+    return node
+
+
+def is_zeros(node: Node) -> bool:
+    """Zeros, perhaps repeated."""
+    node = unrepeated(node)
+    return isinstance(node.op, Zeros) or (isinstance(node.op, Constant) and not node.op.value.any())
+
+
+class Writer:
+    """Writes expressions. `names`: nodes that are written by their symbol; `given`: the
+    written forms (`h[0]`) that something defines; `adjoints`: the labels that are zero where
+    nothing defines them. What was taken to be zero is collected in `fills`."""
+
+    many = 9  # operands: longer sums and calls are abbreviated
+
+    def __init__(
+        self,
+        names: Mapping[Node, Node] | None = None,
+        *,
+        given: Iterable[str] = (),
+        adjoints: Iterable[str] | None = None,
+        depth: int = 60,
+        budget: int = 600,
+    ) -> None:
+        self.names = names or {}
+        self.given = set(given)
+        self.adjoints = None if adjoints is None else set(adjoints)
+        self.depth, self.budget = depth, budget
+        self.fills: dict[str, tuple[Node, At]] = {}
+
+    # ------------------------------------------------------------------ the walk
+    def write(self, root: Node, at: At | None = None) -> Piece:
+        """The formula of a node; parts too deep or too many are elided."""
+        stack = [self._rule(root, at or {})]
+        left = self.budget
+        value: Piece | None = None
+        while True:
+            try:
+                node, here = stack[-1].send(value)  # type: ignore[arg-type]
+            except StopIteration as end:
+                value = end.value
+                stack.pop()
+                if not stack:
+                    assert value is not None
+                    return value
+                continue
+            named = self.names.get(node, node)
+            left -= 1
+            if not named.op.leaf and (len(stack) >= self.depth or left < 0):
+                value = Piece(self.elision)
+            else:
+                value = None
+                stack.append(self._rule(named, here))
+
+    def _rule(self, node: Node, at: At) -> Steps:
+        rule = getattr(self, f"op_{node.op.name}", None)
+        if rule is None and node.op.infix is not None and len(node.inputs) == 2:
+            rule = self.binary
+        made: Steps = (rule or self.generic)(node, at)
+        return made
+
+    # ------------------------------------------------------------------ the spelling
+    elision = "..."
+    associative = frozenset({"+", "*", "&", "|"})
+    families: Mapping[str, str] = {"-": "+", "/": "*"}
+
+    def leaf(self, label: str, indices: Sequence[str]) -> Piece:
+        raise NotImplementedError
+
+    def index(self, place: Index | int) -> str:
+        raise NotImplementedError
+
+    def brackets(self, text: str) -> str:
+        raise NotImplementedError
+
+    def number(self, value: Any) -> Piece:
+        raise NotImplementedError
+
+    def joined(self, left: str, symbol: str, right: str) -> str:
+        raise NotImplementedError
+
+    def called(self, op: Op, name: str, args: Sequence[Piece], parameters: Mapping[str, str]) -> Piece:
+        raise NotImplementedError
+
+    def subscripted(self, a: Piece, inside: str) -> Piece:
+        raise NotImplementedError
+
+    def transposed(self, a: Piece) -> Piece:
+        raise NotImplementedError
+
+    def raised(self, a: Piece, b: Piece) -> Piece:
+        raise NotImplementedError
+
+    def reduced(self, op: Along, a: Piece, over: str, default: bool) -> Piece:
+        raise NotImplementedError
+
+    def chosen(self, condition: Piece, a: Piece, b: Piece) -> Piece:
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------ brackets
+    def at_least(self, level: int, piece: Piece) -> str:
+        return piece.text if piece.level >= level else self.brackets(piece.text)
+
+    def pair(self, symbol: str, level: int, a: Piece, b: Piece) -> Piece:
+        """`a symbol b`, left-associative, with the brackets it needs and those that a
+        reader of mixed `@` and `*` needs."""
+        family = self.families.get(symbol, symbol)
+        same = [self.families.get(p.symbol, p.symbol) == family for p in (a, b)]
+        chains = level not in (5, 6) or symbol in self.associative
+        left = a.level > level or (a.level == level and same[0] and chains)
+        tight = symbol in self.associative and same[1] and (b.symbol == symbol or level == SUM)
+        right = (b.level > level or (b.level == level and tight)) and not self.is_negative(b)
+        texts = [p.text if bare else self.brackets(p.text) for p, bare in ((a, left), (b, right))]
+        return Piece(self.joined(texts[0], symbol, texts[1]), level, symbol)
+
+    def is_negative(self, piece: Piece) -> bool:
+        return piece.text.startswith("-")
+
+    # ------------------------------------------------------------------ leaves
+    def _named(self, node: Node, at: At) -> Steps:
+        yield from ()
+        return self.leaf(label_of(node), [self.index(moved(i, at)) for i in places(node)])
+
+    op_input = op_param = op_symbol = op_read = _named
+
+    def op_constant(self, node: Node, at: At) -> Steps:
+        yield from ()
+        assert isinstance(node.op, Constant)
+        return self.number(node.op.value)
+
+    def op_zeros(self, node: Node, at: At) -> Steps:
+        yield from ()
+        return Piece("0")
+
+    def op_step(self, node: Node, at: At) -> Steps:
+        yield from ()
+        axis = node.op.parameters["axis"]
+        return self.position(at.get(axis, axis.now))
+
+    def op_size(self, node: Node, at: At) -> Steps:
+        yield from ()
+        return self.position(node.op.parameters["axis"].last)
+
+    def op_extent(self, node: Node, at: At) -> Steps:
+        yield from ()
+        dim = str(node.op.parameters["dim"])
+        return Piece(dim, SUM if " " in dim else PRODUCT if "*" in dim else ATOM, "*")
+
+    def position(self, place: Index) -> Piece:
+        """An index as a number in a formula."""
+        text = self.index(place)
+        simple = place.kind == "at" or (place.offset == 0 and place.kind != "back")
+        return Piece(text, ATOM if simple else SUM, "+")
+
+    # ------------------------------------------------------------------ arithmetic
+    def binary(self, node: Node, at: At) -> Steps:
+        assert node.op.infix is not None
+        symbol, level = node.op.infix
+        a, b = self.operands(node)
+        if level == 5 and isinstance(a.op, Constant) and symbol in ("<", "<="):
+            a, b, symbol = b, a, symbol.replace("<", ">")
+        left = yield a, at
+        right = yield b, at
+        return self.pair(symbol, level, left, right)
+
+    def operands(self, node: Node) -> list[Node]:
+        """The inputs of an elementwise operation, without repetitions that it implies."""
+        return [
+            v if v is not u and any(w is not u and w.shape == u.shape for w in node.inputs) else u
+            for u, v in zip(node.inputs, map(unrepeated, node.inputs), strict=True)
+        ]
+
+    def op_add(self, node: Node, at: At) -> Steps:
+        terms = self.operands(node)
+        short = terms if len(terms) <= self.many else [*terms[:3], None, terms[-1]]
+        total: Piece | None = None
+        for u in short:
+            if u is None:
+                part = Piece(self.elision)
+            elif u.op.name == "negative" and total is not None and u not in self.names:
+                part = yield u.inputs[0], at
+                total = self.pair("-", SUM, total, part)
+                continue
+            else:
+                part = yield u, at
+            if total is not None and self.is_negative(part):
+                total = Piece(self.joined(total.text, "-", part.text[1:]), SUM, "+")
+            else:
+                total = part if total is None else self.pair("+", SUM, total, part)
+        assert total is not None
+        return total
+
+    def op_negative(self, node: Node, at: At) -> Steps:
+        a = yield node.inputs[0], at
+        bare = a.level >= PRODUCT and not self.is_negative(a)
+        text = a.text if bare else self.brackets(a.text)
+        return Piece("-" + text, min(UNARY, a.level) if bare else UNARY, a.symbol if bare else "")
+
+    def op_divide(self, node: Node, at: At) -> Steps:
+        total, count = node.inputs
+        over = total.op.spans
+        if total.op.name == "sum" and len(over) == 1 and count.op.parameters.get("axis") == over[0]:
+            inner = {a: i for a, i in at.items() if a not in over}
+            a = yield total.inputs[0], inner
+            return self.mean(a, over[0])
+        return (yield from self.binary(node, at))
+
+    def mean(self, a: Piece, over: Axis) -> Piece:
+        raise NotImplementedError
+
+    def op_power(self, node: Node, at: At) -> Steps:
+        a, b = self.operands(node)
+        base = yield a, at
+        exponent = yield b, at
+        return self.raised(base, exponent)
+
+    def op_square(self, node: Node, at: At) -> Steps:
+        a = yield node.inputs[0], at
+        return self.raised(a, Piece("2"))
+
+    def op_where(self, node: Node, at: At) -> Steps:
+        pieces = []
+        for u in self.operands(node):
+            pieces.append((yield u, at))
+        return self.chosen(*pieces)
+
+    # ------------------------------------------------------------------ products
+    def op_contract(self, node: Node, at: At) -> Steps:
+        assert isinstance(node.op, Contract)
+        pieces = []
+        for u in node.inputs:
+            pieces.append((yield u, at))
+        form = as_matmul(node.op)
+        if form == "outer":
+            first, second = pieces if node.op.operands[0] == node.op.result[:1] else pieces[::-1]
+            return self.outer(first, second)
+        if form is None:
+            return self.called(node.op, "einsum", [Piece(repr(node.op.spec)), *pieces], {})
+        sides = [self.transposed(pieces[k]) if turned else pieces[k] for k, turned in form]
+        return self.pair("@", PRODUCT, *sides)
+
+    def outer(self, a: Piece, b: Piece) -> Piece:
+        raise NotImplementedError
+
+    def op_transpose(self, node: Node, at: At) -> Steps:
+        if node.op.parameters["order"] != (1, 0):
+            return (yield from self.generic(node, at))
+        return self.transposed((yield node.inputs[0], at))
+
+    # ------------------------------------------------------------------ along an axis
+    def along(self, node: Node, at: At) -> Steps:
+        """An operation over dimensions or along an axis, whose index is bound by it."""
+        op = node.op
+        assert isinstance(op, Along)
+        spans = op.spans
+        inner = yield node.inputs[0], {a: i for a, i in at.items() if a not in spans}
+        whole = not spans and len(op.over) == len(node.inputs[0].shape)
+        numpy_default = op.reduces and op.name != "argmax"
+        default = whole if numpy_default else op.over == (-1,)
+        items = [d.name if isinstance(d, Axis) else str(d) for d in op.over]
+        over = items[0] if len(items) == 1 else f"({', '.join(items)})"
+        out = self.reduced(op, inner, over, default)
+        away = [at[a] for a in spans if a in node.axes and a in at and at[a] != a.now]
+        return self.subscripted(out, ", ".join(map(self.index, away))) if away else out
+
+    op_sum = op_max = op_logsumexp = op_softmax = op_log_softmax = op_cumsum = op_argmax = along
+
+    # ------------------------------------------------------------------ entries
+    def op_narrow(self, node: Node, at: At) -> Steps:
+        base, slices = narrowed(node)
+        a = yield base, at
+        return self.subscripted(a, ", ".join(spelled_slices(base, slices)))
+
+    def op_reshape(self, node: Node, at: At) -> Steps:
+        base, slices = narrowed(node.inputs[0])
+        single = {d for d, s in slices.items() if is_single(s)}
+        kept = tuple(n for d, n in enumerate(node.inputs[0].shape) if d - len(base.shape) not in single)
+        if not single or kept != node.shape or node.inputs[0] in self.names:
+            return (yield from self.generic(node, at))
+        a = yield base, at
+        return self.subscripted(a, ", ".join(spelled_slices(base, slices, single)))
+
+    def op_take(self, node: Node, at: At) -> Steps:
+        a = yield node.inputs[0], at
+        i = yield node.inputs[1], at
+        return self.subscripted(a, i.text)
+
+    # ------------------------------------------------------------------ moves along an axis
+    def op_delay(self, node: Node, at: At) -> Steps:
+        op, (source, *ends) = node.op, node.inputs
+        assert isinstance(op, Delay)
+        here = at.get(op.axis, op.axis.now)
+        inner = yield source, {**at, op.axis: here - op.lag}
+        if self._continues(op, source, ends, at):
+            return inner
+        steps = range(abs(op.lag)) if ends else range(1)
+        if here.kind != "now" or not ends or len({id(u) for u in ends}) == 1:
+            steps = range(1)
+        out = inner
+        for m in reversed(steps):
+            end = (yield ends[m], at) if ends else Piece("0")
+            out = self.chosen(self._inside(op, here, m), out, end)
+        return out
+
+    def _inside(self, op: Delay, here: Index, m: int) -> Piece:
+        """The condition that x[here - lag] does not lie m or more steps outside 1..T."""
+        if op.lag > 0:
+            return self.pair(">", 5, self.position(here), self.position(Index(op.axis, "at", op.lag - m)))
+        return self.pair("<=", 5, self.position(here), self.position(op.axis.last + (op.lag + m)))
+
+    def _continues(self, op: Delay, source: Node, ends: Sequence[Node], at: At) -> bool:
+        """Whether the shifted formula says by itself what lies outside 1..T."""
+        source = self.names.get(source, source)
+        if ends and not all(map(is_zeros, ends)):
+            return isinstance(source.op, Symbol | Named) and all(
+                isinstance(u.op, Named) and u.op.label == source.op.label and op.boundary(m) in u.op.index
+                for m, u in enumerate(ends)
+            )
+        zeros = self.vanishing(source, op)
+        for symbol in zeros or ():
+            for m in range(abs(op.lag)):
+                there = {op.axis: op.boundary(m)}
+                text = self.leaf(label_of(symbol), [self.index(moved(i, there)) for i in places(symbol)]).text
+                self.fills[text] = (symbol, there)
+        return zeros is not None
+
+    def vanishing(self, node: Node, op: Delay) -> list[Node] | None:
+        """Symbols that, taken as zero outside 1..T, make the whole expression zero there."""
+        needed: list[Node] = []
+        waiting = [node]
+        while waiting:
+            u = waiting.pop()
+            u = u if u.op.name != "symbol" else u
+            name = u.op.name
+            if isinstance(u.op, Symbol):
+                if not self._may_vanish(u, op):
+                    return None
+                needed.append(u)
+            elif name in ("multiply", "contract"):
+                factors = [v for v in u.inputs if self._first_zero(v, op)]
+                if not factors:
+                    return None
+                waiting.append(factors[0])
+            elif name in _ZERO_ALL:
+                waiting.extend(u.inputs)
+            elif name in _ZERO_FIRST:
+                waiting.append(u.inputs[0])
+            elif name == "where":
+                waiting.extend(u.inputs[1:])
+            elif not is_zeros(u):
+                return None
+        return needed
+
+    def _first_zero(self, node: Node, op: Delay) -> bool:
+        """Whether a factor has such a symbol, looking only through linear operations."""
+        waiting, steps = [node], 0
+        while waiting and steps < 200:
+            u, steps = waiting.pop(), steps + 1
+            if isinstance(u.op, Symbol):
+                if self._may_vanish(u, op):
+                    continue
+                return False
+            if u.op.name in ("multiply", "contract"):
+                if any(isinstance(v.op, Symbol) and self._may_vanish(v, op) for v in u.inputs):
+                    continue
+                waiting.append(max(u.inputs, key=lambda v: not v.op.leaf))
+            elif u.op.name in _ZERO_ALL:
+                waiting.extend(u.inputs)
+            elif u.op.name in _ZERO_FIRST:
+                waiting.append(u.inputs[0])
+            elif u.op.name == "where":
+                waiting.extend(u.inputs[1:])
+            elif not is_zeros(u):
+                return False
+        return not waiting
+
+    def _may_vanish(self, symbol: Node, op: Delay) -> bool:
+        if op.axis not in symbol.axes:
+            return False
+        return self.adjoints is None or label_of(symbol) in self.adjoints
+
+    def op_at(self, node: Node, at: At) -> Steps:
+        op = node.op
+        assert isinstance(op, Structural)
+        return (yield node.inputs[0], {**at, op.axis: op.parameters["index"]})
+
+    def op_place(self, node: Node, at: At) -> Steps:
+        op = node.op
+        assert isinstance(op, Place)
+        inner = yield node.inputs[0], {a: i for a, i in at.items() if a != op.axis}
+        here = at.get(op.axis, op.axis.now)
+        condition = self.pair("==", 5, self.position(here), self.position(op.index))
+        return self.chosen(condition, inner, Piece("0"))
+
+    def op_reverse(self, node: Node, at: At) -> Steps:
+        op = node.op
+        assert isinstance(op, Reverse)
+        return (yield node.inputs[0], {**at, op.axis: mirrored(at.get(op.axis, op.axis.now))})
+
+    # ------------------------------------------------------------------ everything else
+    def generic(self, node: Node, at: At) -> Steps:
+        args: list[Piece] = []
+        for k, u in enumerate(node.inputs):
+            if len(node.inputs) > self.many and 3 <= k < len(node.inputs) - 1:
+                if k == 3:
+                    args.append(Piece(self.elision))
+                continue
+            args.append((yield u, at))
+        return self.called(node.op, node.op.name, args, self.parameters(node))
+
+    hidden: Mapping[str, tuple[str, ...]] = {
+        "broadcast_to": ("rank",),
+        "reshape": ("rank",),
+        "scatter": ("ranks",),
+        "contract": ("spec",),
+    }
+
+    def parameters(self, node: Node) -> dict[str, str]:
+        """The parameters that differ from their default, as text."""
+        out = {}
+        if node.op.name in ("concat", "stack"):
+            dim, usual = node.op.parameters["dim"], -1 if node.op.name == "concat" else -len(node.shape)
+            return {} if dim == usual else {"axis": str(dim)}
+        for f in fields(node.op):
+            value = getattr(node.op, f.name)
+            default = None if f.default is MISSING else f.default
+            if value != default and f.name not in self.hidden.get(node.op.name, ()):
+                out[f.name] = self.parameter(value)
+        return out
+
+    def parameter(self, value: Any) -> str:
+        if isinstance(value, Index):
+            return self.index(value)
+        if isinstance(value, tuple):
+            return "(" + ", ".join(map(self.parameter, value)) + ("," if len(value) == 1 else "") + ")"
+        return value.name if isinstance(value, Axis) else str(value)
+
+
+_ZERO_ALL = frozenset({"add", "subtract", "concat", "stack"})
+_ZERO_FIRST = frozenset(
+    "negative divide sum transpose reshape broadcast_to narrow widen scatter square take tanh stop_gradient".split()
+)
+
+
+# ---------------------------------------------------------------------- forms of operations
+def as_matmul(op: Contract) -> list[tuple[int, bool]] | str | None:
+    """A contraction of two operands as a matrix product: the two sides in order, each with
+    whether it is transposed; "outer" for an outer product; None when it is neither."""
+    if len(op.operands) != 2:
+        return None
+    a, b, out = *op.operands, op.result
+    if len(a) == len(b) == 1 and len(out) == 2:
+        return "outer"
+    shared = [c for c in a if c in b and c not in out]
+    if len(shared) != 1 or not (a and b) or max(len(a), len(b)) > 2:
+        return [(0, False), (1, False)] if _is_stacked(a, b, out) else None
+    (c,) = shared
+    rest = [a.replace(c, ""), b.replace(c, "")]
+    if rest[0] + rest[1] != out and rest[1] + rest[0] != out:
+        return None
+    # a matrix acts on a column vector: v @ W is written W.T @ v
+    first = 0 if (rest[0] + rest[1] == out and not (len(a) == 1 < len(b))) else 1
+    left, right = (a, b) if first == 0 else (b, a)
+    return [(first, len(left) == 2 and left[0] == c), (1 - first, len(right) == 2 and right[1] == c)]
+
+
+def _is_stacked(a: str, b: str, out: str) -> bool:
+    """Whether this is NumPy's product of stacks of matrices."""
+    if min(len(a), len(b)) < 2 or a[-1] != b[-2]:
+        return False
+    lead = max(a[:-2], b[:-2], key=len)
+    return out == lead + a[-2] + b[-1] and lead.endswith(a[:-2]) and lead.endswith(b[:-2])
+
+
+Slices = dict[int, tuple[Any, Any, int]]
+
+
+def narrowed(node: Node) -> tuple[Node, Slices]:
+    """What a chain of slices is taken from, and the slice of each dimension."""
+    slices: Slices = {}
+    while node.op.name == "narrow" and node.op.parameters["dim"] not in slices:
+        p = node.op.parameters
+        slices[p["dim"]] = (p["start"], p["stop"], p["step"])
+        node = node.inputs[0]
+    return node, slices
+
+
+def is_single(bounds: tuple[Any, Any, int]) -> bool:
+    """Whether a slice is one entry."""
+    from unfold.dims import subtract
+
+    start, stop, step = bounds
+    return step == 1 and subtract(stop, start) == 1
+
+
+def spelled_slices(base: Node, slices: Slices, single: Iterable[int] = ()) -> list[str]:
+    """What stands in the brackets: `[0]`, `[:, 2:4]`."""
+    one, rank = set(single), len(base.shape)
+    out = []
+    for d in range(-rank, max(slices, key=lambda d: d, default=-rank) + 1):
+        if d not in slices:
+            out.append(":")
+            continue
+        start, stop, step = slices[d]
+        if d in one:
+            out.append(str(start))
+            continue
+        first = "" if start == 0 and step > 0 else str(start)
+        last = "" if stop == base.shape[d] or (isinstance(stop, int) and stop < 0) else str(stop)
+        out.append(f"{first}:{last}" + (f":{step}" if step != 1 else ""))
+    return out
