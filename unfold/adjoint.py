@@ -15,8 +15,8 @@ from unfold.errors import NotDifferentiable, UnknownName
 from unfold.graph import Graph, Wrt, reach
 from unfold.node import Node, Symbol, apply, call, constant
 from unfold.ops.reduce import Sum
-from unfold.ops.time import size, zeros
-from unfold.simplify import simplify
+from unfold.ops.time import Structural, size, zeros
+from unfold.simplify import simplify, unused, with_axes
 
 
 def grad(graph: Graph, of: str, wrt: Wrt = None) -> Graph:
@@ -40,7 +40,10 @@ def with_gradients(graph: Graph, of: str, wrt: Mapping[str, Node], keep: Iterabl
     adjoint, definitions = adjoints(graph, {target: constant(1.0)}, wrt.values())
     outputs = {name: graph.output(name) for name in keep}
     outputs.update({name: _full(adjoint.get(node), node) for name, node in wrt.items()})
-    return simplify(Graph(outputs, {**dict(graph.definitions), **definitions}), inline=definitions)
+    result = simplify(Graph(outputs, {**dict(graph.definitions), **definitions}), inline=definitions)
+    return with_axes(
+        result, {name: graph.outputs[name].axes if name in keep else wrt[name].axes for name in outputs}
+    )
 
 
 def select(graph: Graph, wrt: Wrt) -> dict[str, Node]:
@@ -66,13 +69,15 @@ def adjoints(
     """The adjoint of every node between `wrt` and the seeded ones, and the definitions of
     the adjoint symbols among them."""
     active = _between(graph, wrt, seeds)
-    taken = {s.op.label for s in graph.order if isinstance(s.op, Symbol)} | set(graph.params) | set(graph.inputs)
+    taken = (
+        {s.op.label for s in graph.order if isinstance(s.op, Symbol)} | set(graph.params) | set(graph.inputs)
+    )
     fresh: dict[Node, Node] = {}
     labels: dict[str, str] = {}
     for s in graph.order:
         if isinstance(s.op, Symbol) and s in active:
             if s.op.label not in labels:
-                labels[s.op.label] = label = _unused("d" + s.op.label, taken)
+                labels[s.op.label] = label = unused("d" + s.op.label, taken)
                 taken.add(label)
             fresh[s] = Node(replace(s.op, label=labels[s.op.label]), (), s.axes, s.shape, s.dtype, s.where)
     parts: dict[Node, list[Node]] = {node: [ct] for node, ct in seeds.items()}
@@ -108,8 +113,9 @@ def unbroadcast(ct: Node, like: Node, user: Node) -> Node:
         ct = call("broadcast_to", ct, like.shape)
     axes = tuple(a for a in ct.axes if a not in like.axes)
     ct = apply(Sum(axes), ct) if axes else ct
+    moved = user.op.axis if isinstance(user.op, Structural) else None  # its vjp accounts for that axis
     for axis in user.axes:
-        if axis not in like.axes and axis not in axes:
+        if axis not in (*like.axes, *axes, moved):
             ct = ct * size(axis)  # the same at every step
     return ct
 
@@ -120,12 +126,6 @@ def _total(parts: Sequence[Node]) -> Node:
 
 def _full(ct: Node | None, like: Node) -> Node:
     return zeros(like.shape, like.dtype) if ct is None else ct
-
-
-def _unused(name: str, taken: Iterable[str]) -> str:
-    while name in taken:
-        name += "'"
-    return name
 
 
 def _between(graph: Graph, sources: Iterable[Node], targets: Iterable[Node]) -> set[Node]:

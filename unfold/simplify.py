@@ -12,7 +12,7 @@ import numpy as np
 
 from unfold.axis import Axis
 from unfold.graph import Graph, rebuild, rewrite
-from unfold.node import Constant, Node, Symbol, apply, call
+from unfold.node import Constant, Named, Node, Symbol, apply, call
 from unfold.op import Along, Op
 from unfold.ops.time import Zeros, size, step, zeros
 
@@ -23,13 +23,14 @@ def simplify(graph: Graph, inline: Iterable[Node] = ()) -> Graph:
     """The graph, simplified. Symbols in `inline` whose definition turns out to be constant,
     or another symbol, are replaced by it."""
     free = set(inline)
+    axes = {name: node.axes for name, node in graph.outputs.items()}
     while True:
         merged: dict[tuple[object, ...], Node] = {}
 
         def rule(node: Node, inputs: tuple[Node, ...]) -> Node:
-            new = _improve(_keep_axes(node, inputs))
-            key = (new.op, new.inputs, new.axes, new.shape)
-            return new if new.op.leaf and not isinstance(new.op, Constant) else merged.setdefault(key, new)
+            new = _improve(_renew(node, inputs))
+            key = (new.op, new.inputs, new.axes, new.shape, new.dtype)
+            return new if isinstance(new.op, Named) else merged.setdefault(key, new)
 
         graph = rewrite(graph, rule)
         plain = {
@@ -38,7 +39,7 @@ def simplify(graph: Graph, inline: Iterable[Node] = ()) -> Graph:
             if s in graph.definitions and _is_plain(graph.definitions[s], s)
         }
         if not plain:
-            return graph
+            return with_axes(graph, axes)
         graph = rewrite(graph, lambda n, inputs: _resolve(plain, n) if n in plain else rebuild(n, inputs))
 
 
@@ -56,26 +57,55 @@ def _resolve(plain: Mapping[Node, Node], node: Node) -> Node:
     return node
 
 
-def _keep_axes(node: Node, inputs: tuple[Node, ...]) -> Node:
+def _renew(node: Node, inputs: tuple[Node, ...]) -> Node:
     """The node on simplified inputs, which may have lost an axis they did not vary along."""
+    if node.op.leaf:
+        return node
     lost = [a for a in node.op.spans if not any(a in u.axes for u in inputs)]
-    if not lost or not isinstance(node.op, Along):
-        return rebuild(node, inputs)
-    if node.op.name == "sum":
+    if lost and node.op.name == "sum" and isinstance(node.op, Along):
         kept = tuple(d for d in node.op.over if d not in lost)
         out = apply(type(node.op)(kept), *inputs) if kept else inputs[0]
         for axis in lost:
             out = out * size(axis)
         return out
-    spread = [call("where", call("less", step(a), 0), inputs[0], inputs[0]) for a in lost[:1]]
-    return rebuild(node, (*spread, *inputs[1:]))
+    for axis in lost:  # the same value at every step, for an operation that counts the steps
+        inputs = (call("where", call("less", step(axis), 0), inputs[0], inputs[0]), *inputs[1:])
+    varies = node.op.infer_axes(*inputs)
+    axes = tuple(a for a in node.axes if a in varies)
+    if axes == node.axes:
+        return rebuild(node, inputs)
+    return Node(node.op, inputs, axes, node.shape, node.dtype, node.where)
+
+
+def with_axes(graph: Graph, axes: Mapping[str, tuple[Axis, ...]]) -> Graph:
+    """The graph with its outputs over at least these axes: one that is the same at every step
+    becomes a variable of its own."""
+    if all(set(axes[name]) <= set(node.axes) for name, node in graph.outputs.items()):
+        return graph
+    outputs, definitions = dict(graph.outputs), dict(graph.definitions)
+    taken = {n.op.label for n in graph.order if isinstance(n.op, Named)}
+    for name, node in graph.outputs.items():
+        if not set(axes[name]) <= set(node.axes):
+            label = unused(name, taken)
+            taken.add(label)
+            index = tuple(a.now for a in axes[name])
+            outputs[name] = Node(Symbol(label, index), (), axes[name], node.shape, node.dtype)
+            definitions[outputs[name]] = node
+    return Graph(outputs, definitions)
+
+
+def unused(name: str, taken: Iterable[str]) -> str:
+    """The name, with primes until it is not taken."""
+    while name in taken:
+        name += "'"
+    return name
 
 
 def _improve(node: Node) -> Node:
     for _ in range(8):
         rule = _RULES.get(node.op.name)
         new = rule(node) if rule else None
-        if new is None:
+        if new is None or new.dtype != node.dtype:
             return node
         node = new if new.shape == node.shape else call("broadcast_to", new, node.shape)
     return node
@@ -123,7 +153,9 @@ def _add(node: Node) -> Node | None:
     if len(terms) == 1:
         return terms[0]
     if any(u.op.name == "add" and u.shape == node.shape for u in terms):
-        flat = [v for u in terms for v in (u.inputs if u.op.name == "add" and u.shape == node.shape else (u,))]
+        flat = [
+            v for u in terms for v in (u.inputs if u.op.name == "add" and u.shape == node.shape else (u,))
+        ]
         return call("add", *flat)
     if len(terms) == 2 and terms[1].op.name == "negative":
         return terms[0] - terms[1].inputs[0]

@@ -34,12 +34,16 @@ class Structural(Op):
 
     axis: Axis = Axis("t")
 
-    structural = True
+    structural, linear = True, True
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
         if any(u.shape != inputs[0].shape for u in inputs):
             raise self.mismatch(*inputs)
         return inputs[0].shape, promote(None, *inputs)
+
+    def infer_axes(self, *inputs: Node) -> tuple[Axis, ...]:
+        axes = super().infer_axes(*inputs)
+        return axes if self.axis in axes else (*axes, self.axis)
 
     def sources(self, at: Ints, size: int, inputs: int) -> tuple[Ints, Ints]:
         """For steps `at` of an axis of `size`: (number of the input or -1 for zero, index in it)."""
@@ -59,10 +63,6 @@ class Delay(Structural):
     lag: int = 1
 
     symbol: ClassVar[str] = "z⁻¹"
-
-    def infer_axes(self, *inputs: Node) -> tuple[Axis, ...]:
-        axes = super().infer_axes(*inputs)
-        return axes if self.axis in axes else (*axes, self.axis)
 
     def sources(self, at: Ints, size: int, inputs: int) -> tuple[Ints, Ints]:
         index = at - self.lag
@@ -127,9 +127,6 @@ class Place(Structural):
 
     def fills(self, node: Node) -> bool:
         return True
-
-    def infer_axes(self, *inputs: Node) -> tuple[Axis, ...]:
-        return (*super().infer_axes(*inputs), self.axis)
 
     def sources(self, at: Ints, size: int, inputs: int) -> tuple[Ints, Ints]:
         return np.where(at == self.index.resolve(0, size), 0, -1), at
