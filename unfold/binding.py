@@ -46,7 +46,8 @@ class Binding:
 def bind(graph: Graph, arrays: Mapping[str, Any]) -> Binding:
     """Check the arrays of a call against a graph. Raises `BindingError`."""
     leaves = _by_label(graph)
-    unknown = [name for name in arrays if name not in leaves]
+    lengths = {a: arrays[a.name] for a in graph.axes if a.name in arrays and a.name not in leaves}
+    unknown = [name for name in arrays if name not in leaves and name not in {a.name for a in lengths}]
     missing = [name for name in leaves if name not in arrays]
     if unknown:
         near = difflib.get_close_matches(unknown[0], missing or list(leaves), 1)
@@ -62,6 +63,7 @@ def bind(graph: Graph, arrays: Mapping[str, Any]) -> Binding:
     result = Binding(given, np.result_type(*inexact) if inexact else np.dtype(np.float64))
     for name, nodes in leaves.items():
         result.arrays[name] = given[name].astype(result.dtype_of(nodes[0].dtype), copy=False)
+    result.extents.update({a: _length(a, n) for a, n in lengths.items()})
     _solve(result, leaves)
     for axis in graph.axes:
         if axis not in result.extents:
@@ -70,14 +72,16 @@ def bind(graph: Graph, arrays: Mapping[str, Any]) -> Binding:
                     f"nothing says how long axis {axis.name} is: no input is over it; "
                     f"pass {axis.name}=<number of steps>, or fix it with uf.axis({axis.name!r}, size=...)"
                 )
-            result.extents[axis] = axis.size
-    for name, nodes in leaves.items():
-        _check_range(name, result, nodes[0])
-    unbound = sorted({n for u in graph.order for d in u.shape for n in dims.names(d)} - set(result.sizes))
+    named = {d for u in graph.order for d in u.shape} | {a.size or 0 for a in graph.axes}
+    unbound = sorted({n for d in named for n in dims.names(d)} - set(result.sizes))
     if unbound:
         raise BindingError(
             f"nothing says how large dimension {unbound[0]!r} is: no array of this call has it"
         )
+    for axis in graph.axes:
+        result.extents.setdefault(axis, dims.evaluate(axis.size or 0, result.sizes))
+    for name, nodes in leaves.items():
+        _check_range(name, result, nodes[0])
     return result
 
 
@@ -119,6 +123,14 @@ def _wanted(nodes: list[Node]) -> str:
     return dims.show((*lead, *nodes[0].shape)) + kind
 
 
+def _length(axis: Axis, steps: Any) -> int:
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 0:
+        raise BindingError(f"{axis.name}={steps!r}: the length of an axis is a number of steps")
+    if axis.size not in (None, steps):
+        raise BindingError(f"{axis.name}={steps}: axis {axis.name} is fixed at {axis.size}")
+    return int(steps)
+
+
 def _array(name: str, value: Any, kind: str) -> Array:
     try:
         array = np.asarray(value)
@@ -134,7 +146,7 @@ def _array(name: str, value: Any, kind: str) -> Array:
 
 def _solve(result: Binding, leaves: Mapping[str, list[Node]]) -> None:
     """Axis lengths and dimension sizes from shapes; what bound each is kept for messages."""
-    bound: dict[str, str] = {}
+    bound = {f"axis {a.name}": "the call" for a in result.extents}
     waiting: list[tuple[str, dims.Dim, int]] = []
     for name, nodes in leaves.items():
         array, lead = result.arrays[name], _axes(nodes)
