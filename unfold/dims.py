@@ -8,6 +8,7 @@ coefficients; the functions here are its arithmetic.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
@@ -17,6 +18,8 @@ Dim = int | str
 Shape = tuple[Dim, ...]
 Poly = dict[tuple[str, ...], int]
 
+_NAME = re.compile(r"[^\W\d]\w*")
+
 
 def canonical(dim: Dim) -> Dim:
     """The one spelling of a dimension.
@@ -24,27 +27,28 @@ def canonical(dim: Dim) -> Dim:
     >>> canonical("hidden + hidden"), canonical("3"), canonical(4)
     ('2*hidden', 3, 4)
     """
-    if isinstance(dim, bool) or not isinstance(dim, int | str):
-        if hasattr(dim, "__index__"):
-            return canonical(int(dim))
+    if isinstance(dim, str):
+        dim = _spell(_poly(dim))
+    elif isinstance(dim, bool) or not hasattr(dim, "__index__"):
         raise DefinitionError(f"a dimension is an integer or a name, not {dim!r}")
-    if isinstance(dim, int):
+    if not isinstance(dim, str):
+        dim = int(dim)
         if dim < 0:
             raise DefinitionError(f"a dimension cannot be negative: {dim}")
-        return dim
-    return _spell(_poly(dim))
+    return dim
 
 
 def shape_of(dims: Iterable[Dim]) -> Shape:
+    """A shape with every dimension in its one spelling."""
     return tuple(canonical(d) for d in dims)
 
 
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> tuple[tuple[tuple[str, ...], int], ...]:
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
-        return tuple(_walk(tree).items())
-    except (SyntaxError, TypeError, KeyError, ValueError, RecursionError):
+        marked = _NAME.sub(lambda name: "_" + name[0], text.strip())  # so that "in" is a name too
+        return tuple(_walk(ast.parse(marked, mode="eval").body).items())
+    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError):
         raise DefinitionError(
             f"not a dimension: {text!r}; write an integer, a name, or sums and products of them"
         ) from None
@@ -54,7 +58,9 @@ def _walk(tree: ast.expr) -> Poly:
     if isinstance(tree, ast.Constant) and type(tree.value) is int:
         return {(): tree.value} if tree.value else {}
     if isinstance(tree, ast.Name):
-        return {(tree.id,): 1}
+        return {(tree.id[1:],): 1}
+    if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub):
+        return _sum({}, _walk(tree.operand), -1)
     if isinstance(tree, ast.BinOp):
         left, right = _walk(tree.left), _walk(tree.right)
         if isinstance(tree.op, ast.Add):
@@ -112,6 +118,11 @@ def add(*dims: Dim) -> Dim:
 
 
 def subtract(a: Dim, b: Dim) -> Dim:
+    """Difference of dimensions.
+
+    >>> subtract("2*hidden", "hidden")
+    'hidden'
+    """
     return _spell(_sum(_poly(a), _poly(b), -1))
 
 
@@ -141,13 +152,21 @@ def names(dim: Dim) -> set[str]:
 
 
 def evaluate(dim: Dim, sizes: Mapping[str, int]) -> int:
-    """The size of a dimension where its names have the given sizes.
+    """The size of a dimension where its names have the given sizes; it must not be negative.
 
     >>> evaluate("2*hidden + 1", {"hidden": 4})
     9
     """
     if isinstance(dim, int):
         return dim
+    total = _value(dim, sizes)
+    if total < 0:
+        known = ", ".join(f"{name} = {sizes[name]}" for name in sorted(names(dim)))
+        raise ShapeMismatch(f"dimension {dim} would be {total} ({known})", shapes=((dim,),))
+    return total
+
+
+def _value(dim: Dim, sizes: Mapping[str, int]) -> int:
     total = 0
     for term, n in _poly(dim).items():
         for name in term:
@@ -163,8 +182,8 @@ def solve(dim: Dim, size: int, sizes: Mapping[str, int]) -> tuple[str, int] | No
     if len(unknown) != 1:
         return None
     (name,) = unknown
-    at0 = evaluate(dim, {**sizes, name: 0})
-    at1 = evaluate(dim, {**sizes, name: 1})
+    at0 = _value(dim, {**sizes, name: 0})
+    at1 = _value(dim, {**sizes, name: 1})
     slope = at1 - at0
     if any(term.count(name) > 1 for term in poly) or not slope or (size - at0) % slope:
         return None
