@@ -15,14 +15,26 @@ from dataclasses import MISSING, fields
 from typing import Any, NamedTuple
 
 from unfold.axis import Axis, Index
-from unfold.language import Read
+from unfold.forms import (
+    At,
+    as_matmul,
+    is_single,
+    is_zeros,
+    label_of,
+    mirrored,
+    moved,
+    narrowed,
+    places,
+    spelled_slices,
+    unrepeated,
+    vanishing,
+)
 from unfold.node import Constant, Named, Node, Symbol
 from unfold.op import Along, Op
 from unfold.ops.linear import Contract
-from unfold.ops.time import Delay, Place, Reverse, Structural, Zeros
+from unfold.ops.time import Delay, Place, Reverse, Structural
 
 ATOM, POSTFIX, POWER, UNARY, PRODUCT, SUM, LOWEST = 100, 50, 40, 30, 20, 10, 0
-At = Mapping[Axis, Index]  # where each axis is read; missing: at its own index
 
 
 class Piece(NamedTuple):
@@ -36,53 +48,10 @@ class Piece(NamedTuple):
 Steps = Generator[tuple[Node, At], Piece, Piece]
 
 
-def moved(place: Index | int, at: At) -> Index | int:
-    """An index where the axes are read at `at`: t - 1 read at t + 1 is t."""
-    if isinstance(place, int) or place.axis not in at:
-        return place
-    here = at[place.axis]
-    if place.kind == "now":
-        return here + place.offset
-    return place if place.kind != "back" else mirrored(here) + (place.offset - 1)
-
-
-def mirrored(here: Index) -> Index:
-    """T + 1 - here."""
-    kind = {"now": "back", "back": "now", "at": "last", "last": "at"}[here.kind]
-    return Index(here.axis, kind, 1 - here.offset)
-
-
-def places(node: Node) -> tuple[Index | int, ...]:
-    """The indices a leaf is written with; an input over axes is at their present steps."""
-    op = node.op
-    if isinstance(op, Read):
-        return op.index
-    return (op.index if isinstance(op, Named) else ()) or tuple(a.now for a in node.axes)
-
-
-def label_of(node: Node) -> str:
-    """The name of a leaf."""
-    op = node.op
-    return op.var.name if isinstance(op, Read) else op.label if isinstance(op, Named) else op.name
-
-
-def unrepeated(node: Node) -> Node:
-    """The node without repetitions over dimensions, which a formula need not say."""
-    while node.op.name == "broadcast_to":
-        node = node.inputs[0]
-    return node
-
-
-def is_zeros(node: Node) -> bool:
-    """Zeros, perhaps repeated."""
-    node = unrepeated(node)
-    return isinstance(node.op, Zeros) or (isinstance(node.op, Constant) and not node.op.value.any())
-
-
 class Writer:
-    """Writes expressions. `names`: nodes that are written by their symbol; `given`: the
-    written forms (`h[0]`) that something defines; `adjoints`: the labels that are zero where
-    nothing defines them. What was taken to be zero is collected in `fills`."""
+    """Writes expressions. `names`: nodes that are written by their symbol; `adjoints`: the
+    labels of symbols that are zero where nothing defines them (None: all of them). What was
+    taken to be zero is collected in `fills`."""
 
     many = 9  # operands: longer sums and calls are abbreviated
 
@@ -90,16 +59,14 @@ class Writer:
         self,
         names: Mapping[Node, Node] | None = None,
         *,
-        given: Iterable[str] = (),
         adjoints: Iterable[str] | None = None,
         depth: int = 60,
         budget: int = 600,
     ) -> None:
         self.names = names or {}
-        self.given = set(given)
         self.adjoints = None if adjoints is None else set(adjoints)
         self.depth, self.budget = depth, budget
-        self.fills: dict[str, tuple[Node, At]] = {}
+        self.fills: dict[str, Node] = {}
 
     # ------------------------------------------------------------------ the walk
     def write(self, root: Node, at: At | None = None) -> Piece:
@@ -137,7 +104,7 @@ class Writer:
     associative = frozenset({"+", "*", "&", "|"})
     families: Mapping[str, str] = {"-": "+", "/": "*"}
 
-    def leaf(self, label: str, indices: Sequence[str]) -> Piece:
+    def leaf(self, label: str, indices: Sequence[str]) -> str:
         raise NotImplementedError
 
     def index(self, place: Index | int) -> str:
@@ -190,9 +157,13 @@ class Writer:
         return piece.text.startswith("-")
 
     # ------------------------------------------------------------------ leaves
+    def leaf_at(self, node: Node, at: At) -> str:
+        """A leaf as written where its axes are read at `at`."""
+        return self.leaf(label_of(node), [self.index(moved(i, at)) for i in places(node)])
+
     def _named(self, node: Node, at: At) -> Steps:
         yield from ()
-        return self.leaf(label_of(node), [self.index(moved(i, at)) for i in places(node)])
+        return Piece(self.leaf_at(node, at))
 
     op_input = op_param = op_symbol = op_read = _named
 
@@ -383,74 +354,23 @@ class Writer:
 
     def _continues(self, op: Delay, source: Node, ends: Sequence[Node], at: At) -> bool:
         """Whether the shifted formula says by itself what lies outside 1..T."""
-        source = self.names.get(source, source)
+        leaf = self.names.get(source, source)
         if ends and not all(map(is_zeros, ends)):
-            return isinstance(source.op, Symbol | Named) and all(
-                isinstance(u.op, Named) and u.op.label == source.op.label and op.boundary(m) in u.op.index
+            return isinstance(leaf.op, Named) and all(
+                isinstance(u.op, Named) and u.op.label == leaf.op.label and op.boundary(m) in u.op.index
                 for m, u in enumerate(ends)
             )
-        zeros = self.vanishing(source, op)
-        for symbol in zeros or ():
+        root = leaf if self._is_adjoint(leaf) else source
+        needed = vanishing(root, lambda s: op.axis in s.axes and self._is_adjoint(s))
+        for symbol in needed or ():
             for m in range(abs(op.lag)):
                 there = {op.axis: op.boundary(m)}
-                text = self.leaf(label_of(symbol), [self.index(moved(i, there)) for i in places(symbol)]).text
-                self.fills[text] = (symbol, there)
-        return zeros is not None
+                self.fills[self.leaf_at(symbol, there)] = symbol
+        return needed is not None
 
-    def vanishing(self, node: Node, op: Delay) -> list[Node] | None:
-        """Symbols that, taken as zero outside 1..T, make the whole expression zero there."""
-        needed: list[Node] = []
-        waiting = [node]
-        while waiting:
-            u = waiting.pop()
-            u = u if u.op.name != "symbol" else u
-            name = u.op.name
-            if isinstance(u.op, Symbol):
-                if not self._may_vanish(u, op):
-                    return None
-                needed.append(u)
-            elif name in ("multiply", "contract"):
-                factors = [v for v in u.inputs if self._first_zero(v, op)]
-                if not factors:
-                    return None
-                waiting.append(factors[0])
-            elif name in _ZERO_ALL:
-                waiting.extend(u.inputs)
-            elif name in _ZERO_FIRST:
-                waiting.append(u.inputs[0])
-            elif name == "where":
-                waiting.extend(u.inputs[1:])
-            elif not is_zeros(u):
-                return None
-        return needed
-
-    def _first_zero(self, node: Node, op: Delay) -> bool:
-        """Whether a factor has such a symbol, looking only through linear operations."""
-        waiting, steps = [node], 0
-        while waiting and steps < 200:
-            u, steps = waiting.pop(), steps + 1
-            if isinstance(u.op, Symbol):
-                if self._may_vanish(u, op):
-                    continue
-                return False
-            if u.op.name in ("multiply", "contract"):
-                if any(isinstance(v.op, Symbol) and self._may_vanish(v, op) for v in u.inputs):
-                    continue
-                waiting.append(max(u.inputs, key=lambda v: not v.op.leaf))
-            elif u.op.name in _ZERO_ALL:
-                waiting.extend(u.inputs)
-            elif u.op.name in _ZERO_FIRST:
-                waiting.append(u.inputs[0])
-            elif u.op.name == "where":
-                waiting.extend(u.inputs[1:])
-            elif not is_zeros(u):
-                return False
-        return not waiting
-
-    def _may_vanish(self, symbol: Node, op: Delay) -> bool:
-        if op.axis not in symbol.axes:
-            return False
-        return self.adjoints is None or label_of(symbol) in self.adjoints
+    def _is_adjoint(self, symbol: Node) -> bool:
+        known = self.adjoints is None or label_of(symbol) in self.adjoints
+        return isinstance(symbol.op, Symbol) and known
 
     def op_at(self, node: Node, at: At) -> Steps:
         op = node.op
@@ -507,78 +427,3 @@ class Writer:
         if isinstance(value, tuple):
             return "(" + ", ".join(map(self.parameter, value)) + ("," if len(value) == 1 else "") + ")"
         return value.name if isinstance(value, Axis) else str(value)
-
-
-_ZERO_ALL = frozenset({"add", "subtract", "concat", "stack"})
-_ZERO_FIRST = frozenset(
-    "negative divide sum transpose reshape broadcast_to narrow widen scatter square take tanh stop_gradient".split()
-)
-
-
-# ---------------------------------------------------------------------- forms of operations
-def as_matmul(op: Contract) -> list[tuple[int, bool]] | str | None:
-    """A contraction of two operands as a matrix product: the two sides in order, each with
-    whether it is transposed; "outer" for an outer product; None when it is neither."""
-    if len(op.operands) != 2:
-        return None
-    a, b, out = *op.operands, op.result
-    if len(a) == len(b) == 1 and len(out) == 2:
-        return "outer"
-    shared = [c for c in a if c in b and c not in out]
-    if len(shared) != 1 or not (a and b) or max(len(a), len(b)) > 2:
-        return [(0, False), (1, False)] if _is_stacked(a, b, out) else None
-    (c,) = shared
-    rest = [a.replace(c, ""), b.replace(c, "")]
-    if rest[0] + rest[1] != out and rest[1] + rest[0] != out:
-        return None
-    # a matrix acts on a column vector: v @ W is written W.T @ v
-    first = 0 if (rest[0] + rest[1] == out and not (len(a) == 1 < len(b))) else 1
-    left, right = (a, b) if first == 0 else (b, a)
-    return [(first, len(left) == 2 and left[0] == c), (1 - first, len(right) == 2 and right[1] == c)]
-
-
-def _is_stacked(a: str, b: str, out: str) -> bool:
-    """Whether this is NumPy's product of stacks of matrices."""
-    if min(len(a), len(b)) < 2 or a[-1] != b[-2]:
-        return False
-    lead = max(a[:-2], b[:-2], key=len)
-    return out == lead + a[-2] + b[-1] and lead.endswith(a[:-2]) and lead.endswith(b[:-2])
-
-
-Slices = dict[int, tuple[Any, Any, int]]
-
-
-def narrowed(node: Node) -> tuple[Node, Slices]:
-    """What a chain of slices is taken from, and the slice of each dimension."""
-    slices: Slices = {}
-    while node.op.name == "narrow" and node.op.parameters["dim"] not in slices:
-        p = node.op.parameters
-        slices[p["dim"]] = (p["start"], p["stop"], p["step"])
-        node = node.inputs[0]
-    return node, slices
-
-
-def is_single(bounds: tuple[Any, Any, int]) -> bool:
-    """Whether a slice is one entry."""
-    from unfold.dims import subtract
-
-    start, stop, step = bounds
-    return step == 1 and subtract(stop, start) == 1
-
-
-def spelled_slices(base: Node, slices: Slices, single: Iterable[int] = ()) -> list[str]:
-    """What stands in the brackets: `[0]`, `[:, 2:4]`."""
-    one, rank = set(single), len(base.shape)
-    out = []
-    for d in range(-rank, max(slices, key=lambda d: d, default=-rank) + 1):
-        if d not in slices:
-            out.append(":")
-            continue
-        start, stop, step = slices[d]
-        if d in one:
-            out.append(str(start))
-            continue
-        first = "" if start == 0 and step > 0 else str(start)
-        last = "" if stop == base.shape[d] or (isinstance(stop, int) and stop < 0) else str(stop)
-        out.append(f"{first}:{last}" + (f":{step}" if step != 1 else ""))
-    return out

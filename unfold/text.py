@@ -13,7 +13,7 @@ from unfold.notation import ATOM, POSTFIX, POWER, UNARY, Piece, Writer
 from unfold.op import Along, Op
 
 if TYPE_CHECKING:
-    from unfold.graph import Graph
+    pass
 
 
 def expression(node: Node) -> str:
@@ -44,8 +44,8 @@ def spelled(place: Index | int) -> str:
 class Text(Writer):
     """Python's spelling."""
 
-    def leaf(self, label: str, indices: Sequence[str]) -> Piece:
-        return Piece(label + (f"[{', '.join(indices)}]" if indices else ""))
+    def leaf(self, label: str, indices: Sequence[str]) -> str:
+        return label + (f"[{', '.join(indices)}]" if indices else "")
 
     def index(self, place: Index | int) -> str:
         return spelled(place)
