@@ -1,8 +1,9 @@
-"""Axes (time and its like) and the indices one writes in brackets: `t`, `t-1`, `t.last + 1`, `0`."""
+"""Axes (time and its like) and the indices written in brackets: `t`, `t-1`, `t.last + 1`, `0`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Number
 
 from unfold.errors import DefinitionError
 
@@ -12,15 +13,16 @@ class Axis:
     """An index variable t = 1, 2, ..., T.
 
     `size` is None while T is open (the usual case); a fixed size makes every rule about
-    legality and boundaries speak of exactly that many steps.
+    legality and boundaries speak of exactly that many steps. It may be a named dimension
+    ("hidden"), whose steps are the entries of a value (see `unfold.jacobian`).
 
     >>> t = Axis("t")
     >>> t - 1, t.last + 1
-    (t - 1, T + 1)
+    (t-1, T+1)
     """
 
     name: str
-    size: int | None = None
+    size: int | str | None = None
 
     @property
     def length(self) -> str:
@@ -29,6 +31,7 @@ class Axis:
 
     @property
     def now(self) -> Index:
+        """The step at hand, t."""
         return Index(self, "now", 0)
 
     @property
@@ -43,6 +46,8 @@ class Axis:
 
     def __add__(self, steps: int) -> Index:
         return self.now + steps
+
+    __radd__ = __add__
 
     def __sub__(self, steps: int) -> Index:
         return self.now - steps
@@ -61,19 +66,20 @@ class Index:
     offset: int
 
     def __add__(self, steps: int) -> Index:
-        if isinstance(steps, Axis | Index):
-            raise DefinitionError(f"cannot add {steps!r} to {self!r}: an index moves by whole steps")
+        if not _whole(steps, f"{self!r} + {steps!r}"):
+            return NotImplemented
         return replace(self, offset=self.offset + int(steps))
+
+    __radd__ = __add__
 
     def __sub__(self, steps: int | Axis | Index) -> Index:
         if isinstance(steps, Axis):
             steps = steps.now
-        if isinstance(steps, Index):
-            if self.kind == "last" and steps.kind == "now" and steps.axis == self.axis:
-                return Index(self.axis, "back", self.offset - steps.offset)
-            raise DefinitionError(
-                f"cannot subtract {steps!r} from {self!r}; a reversed read is written t.last + 1 - t"
-            )
+        if isinstance(steps, Index) and (self.kind, steps.kind) == ("last", "now") and self.axis == steps.axis:
+            return Index(self.axis, "back", self.offset - steps.offset)
+        if not _whole(steps, f"{self!r} - {steps!r}"):
+            return NotImplemented
+        assert not isinstance(steps, Index)
         return replace(self, offset=self.offset - int(steps))
 
     def resolve(self, step: int, size: int) -> int:
@@ -81,14 +87,26 @@ class Index:
         base = {"now": step, "at": 0, "last": size, "back": size - step}[self.kind]
         return base + self.offset
 
+    @property
+    def written(self) -> str:
+        """How the index is written in an equation: `t-1`, `t.last + 1`, `0`."""
+        name, n = self.axis.name, self.offset
+        if self.kind in ("at", "now"):
+            return repr(self)
+        last = f"{name}.last" + (f" {'+' if n > 0 else '-'} {abs(n)}" if n else "")
+        return last if self.kind == "last" else f"{last} - {name}"
+
     def __repr__(self) -> str:
-        if self.kind == "at":
-            return str(self.offset)
-        base = {
-            "now": self.axis.name,
-            "last": self.axis.length,
-            "back": f"{self.axis.length} - {self.axis.name}",
-        }[self.kind]
-        if not self.offset:
-            return base
-        return f"{base} {'+' if self.offset > 0 else '-'} {abs(self.offset)}"
+        name, T, offset = self.axis.name, self.axis.length, f"{self.offset:+d}" if self.offset else ""
+        now, last = f"{name}{offset}", f"{T}{offset}"
+        return {"at": str(self.offset), "now": now, "last": last, "back": f"{last}-{name}"}[self.kind]
+
+
+def _whole(steps: object, written: str) -> bool:
+    """Whether `steps` is an integer; raises for what can never move an index."""
+    if isinstance(steps, Axis | Index | Number) and (isinstance(steps, bool) or not hasattr(steps, "__index__")):
+        raise DefinitionError(
+            f"{written}: an index moves by whole steps, as in t-1 or t.last + 1; "
+            f"a reversed read is written t.last + 1 - t"
+        )
+    return hasattr(steps, "__index__")

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import numpy as np
+
 from unfold import dims
 from unfold.axis import Axis, Index
 from unfold.dims import Dim, Shape, show
@@ -65,24 +67,26 @@ class Var(Operators):
             raise DefinitionError(
                 f"{self.name} is over {over}, so it takes {len(self.axes)} index(es), not {len(keys)}"
             )
-        pattern = []
-        for k, axis in zip(keys, self.axes, strict=True):
-            if isinstance(k, Axis):
-                k = k.now
-            if isinstance(k, Index):
-                if k.axis != axis and k.kind != "at":
-                    raise DefinitionError(
-                        f"{self.name} is over {axis.name}, and is read at {k!r}, an index of {k.axis.name}"
-                    )
-                pattern.append(Index(axis, k.kind, k.offset))
-            elif hasattr(k, "__index__") and not isinstance(k, Node):
-                pattern.append(Index(axis, "at", int(k)))
-            else:
+        return tuple(self._index(k, axis) for k, axis in zip(keys, self.axes, strict=True))
+
+    def _index(self, key: Any, axis: Axis) -> Index:
+        if isinstance(key, Axis):
+            key = key.now
+        if isinstance(key, Index):
+            if key.axis != axis and key.kind != "at":
                 raise DefinitionError(
-                    f"{self.name}[{k!r}]: an index is {axis.name}, {axis.name} plus or minus whole steps, "
-                    f"{axis.name}.last, or an integer; to choose by data use uf.take(.., over={axis.name})"
+                    f"{self.name}[{key!r}]: {self.name} is over {axis.name}, and {key!r} is an index of "
+                    f"{key.axis.name}; write {self.name}[{axis.name}], or declare it over {key.axis.name}"
                 )
-        return tuple(pattern)
+            return Index(axis, key.kind, key.offset)
+        if isinstance(key, int | np.integer) and not isinstance(key, bool):
+            return Index(axis, "at", int(key))
+        name, by_data = axis.name, isinstance(key, Operators | np.ndarray)
+        choose = f"; to choose a step by data, sum over the axis: uf.sum(uf.where(uf.equal(uf.step({name}), k), {self.name}[{name}], 0), over={name})"
+        raise DefinitionError(
+            f"{self.name}[{key!r}]: an index is {name}, {name} plus or minus whole steps, {name}.last, "
+            f"or an integer{choose if by_data else ''}"
+        )
 
     def __getitem__(self, key: Any) -> Node:
         pattern = self._pattern(key)
@@ -169,35 +173,35 @@ class Var(Operators):
     # ------------------------------------------------------------------ from reads to delays
     def resolve(self, index: Pattern, where: str | None) -> Node:
         """The read as delays, fixed reads and reversals of this variable's symbols."""
-        missing: dict[Pattern, None] = {}
-        node = self._resolve((), index, missing)
-        if missing:
-            self._raise_missing(index, list(missing), where)
+        needed: dict[Pattern, None] = {}
+        node = self._resolve((), index, needed)
+        if missing := [p for p in needed if p not in self.symbols]:
+            self._raise_missing(index, [p for p in needed if p != self._now], missing, where)
         assert node is not None
         return node
 
-    def _resolve(self, done: Pattern, rest: Pattern, missing: dict[Pattern, None]) -> Node | None:
+    def _resolve(self, done: Pattern, rest: Pattern, needed: dict[Pattern, None]) -> Node | None:
         if not rest:
-            if done not in self.symbols:
-                missing[done] = None
+            needed[done] = None
             return self.symbols.get(done)
         k, later = rest[0], rest[1:]
         axis = k.axis
 
         def read(place: Index) -> Node | None:
-            return self._resolve((*done, place), later, missing)
+            return self._resolve((*done, place), later, needed)
 
         if k.kind == "at" and k.offset < 1 or k.kind == "last" and k.offset > 0:
             return read(k)
         body = read(axis.now)
-        if k.kind == "at":
-            return None if body is None else read_at(body, k)
-        if k.kind == "last":
-            early = []
-            while (place := Index(axis, "at", -len(early))) in {p[len(done)] for p in self.symbols}:
-                early.append(self._resolve((*done, place), later, {}))  # read when the axis is empty
-            known = early[: early.index(None)] if None in early else early
-            return None if body is None else read_at(body, k, *[b for b in known if b is not None])
+        if k.kind in ("at", "last"):
+            beyond: list[Node] = []  # the boundary that a sequence too short for the read reaches
+            while True:
+                m = len(beyond)
+                place = Index(axis, "at", -m) if k.kind == "last" else Index(axis, "last", 1 + m)
+                value = self._resolve((*done, place), later, {})
+                if value is None:
+                    return None if body is None else read_at(body, k, *beyond)
+                beyond.append(value)
         lag = -k.offset if k.kind == "now" else 1 - k.offset
         ends = [
             Index(axis, "at", -m) if lag > 0 else Index(axis, "last", 1 + m) for m in range(abs(lag))
@@ -208,7 +212,9 @@ class Var(Operators):
         moved = delay(body, axis, lag, *[b for b in boundary if b is not None])
         return moved if k.kind == "now" else reverse(moved, axis)
 
-    def _raise_missing(self, index: Pattern, missing: list[Pattern], where: str | None) -> NoReturn:
+    def _raise_missing(
+        self, index: Pattern, needed: list[Pattern], missing: list[Pattern], where: str | None
+    ) -> NoReturn:
         def lhs(p: Pattern) -> str:
             return f"{self.name}[{', '.join(map(repr, p))}]" if p else self.name
 
@@ -219,16 +225,21 @@ class Var(Operators):
                 variable=self.name,
                 where=(self.where, where),
             )
-        given = [lhs(p) for p in self.symbols if p != self._now]
-        need = " and ".join(lhs(p) for p in missing)
-        have = f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} given, " if given else ""
+        needed = list(dict.fromkeys([*needed, *missing]))
+        given = [lhs(p) for p in needed if p not in missing]
+        parts = [(given, "given"), ([lhs(p) for p in missing], "not")]
+        said = [f"{_and(ps)} {'is' if len(ps) == 1 else 'are'} {what}" for ps, what in parts if ps]
+        write = "; ".join(f"{self.name}[{', '.join(k.written for k in p)}] = ..." for p in missing)
         raise MissingBoundary(
-            f"{lhs(index)} reads {need}; {have}{need} {'is' if len(missing) == 1 else 'are'} not: "
-            f"write {'; '.join(f'{lhs(p)} = ...' for p in missing)} ({where})",
+            f"{lhs(index)} reads {_and([lhs(p) for p in needed])}; {', '.join(said)}: write {write} ({where})",
             variable=self.name,
             missing=[lhs(p) for p in missing],
             where=where,
         )
+
+
+def _and(parts: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
 def axis(name: str, size: int | None = None) -> Axis:

@@ -86,7 +86,8 @@ class Delay(Structural):
 @enlist
 @dataclass(frozen=True)
 class At(Structural):
-    """x[index] for a fixed index; inputs x, then x[0], x[-1], ... for sequences too short.
+    """x[index] for a fixed index; inputs x, then for sequences too short x[0], x[-1], ... (an
+    index from the end) or x[T+1], x[T+2], ... (an index from the start).
     Outside of all that: an error, or zero where `outside="zero"`."""
 
     index: Index = Index(Axis("t"), "last", 0)
@@ -102,19 +103,27 @@ class At(Structural):
         index = self.index.resolve(0, size)
         if 1 <= index <= size:
             return np.asarray(0), np.asarray(index)
-        if 0 <= -index < inputs - 1:
-            return np.asarray(1 - index), np.asarray(0)
+        beyond = -index if self.index.kind == "last" else index - size - 1
+        if 0 <= beyond < inputs - 1:
+            return np.asarray(1 + beyond), np.asarray(0)
         if self.outside == "zero":
             return np.asarray(-1), np.asarray(0)
         raise OutOfRange(
             f"a read at {self.axis} = {self.index!r} is outside 1..{self.axis.length}: "
-            f"here {self.axis.length} = {size}, so it would be step {index}"
+            f"here {self.axis.length} = {size}"
+            + (f", so it would be step {index}" if self.index.kind == "last" else "")
         )
+
+    def boundary(self, m: int) -> Index:
+        """The index of boundary value m (input m + 1)."""
+        first = Index(self.axis, "at", -m)
+        return first if self.index.kind == "last" else Index(self.axis, "last", 1 + m)
 
     def vjp(self, ct: Node, out: Node, *inputs: Node) -> Sequence[Node | None]:
         place = apply(Place(self.axis, self.index), ct)
         here = call("step", self.index)
-        on = [call("where", call("equal", here, -m), ct, 0.0) for m in range(len(inputs) - 1)]
+        ends = [call("step", self.boundary(m)) for m in range(len(inputs) - 1)]
+        on = [call("where", call("equal", here, end), ct, 0.0) for end in ends]
         return [place, *on]
 
 
