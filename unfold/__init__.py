@@ -5,7 +5,10 @@ from typing import Any as _Any
 
 from unfold import ops as ops
 from unfold.elaborate import graph as graph
+from unfold.forward import hvp as hvp
 from unfold.graph import Graph as Graph
+from unfold.jacobian import hessian as hessian
+from unfold.jacobian import jacobian as jacobian
 from unfold.language import axis as axis
 from unfold.language import input as input
 from unfold.language import param as param

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from unfold.axis import Axis
 from unfold.dims import show
 from unfold.errors import NotDifferentiable, UnknownName
 from unfold.graph import Graph, Wrt, reach
-from unfold.node import Node, Symbol, apply, call, constant
+from unfold.node import Named, Node, Symbol, apply, call, constant
 from unfold.ops.reduce import Sum
 from unfold.ops.time import Structural, size, zeros
 from unfold.simplify import simplify, unused, with_axes
@@ -39,7 +40,7 @@ def with_gradients(graph: Graph, of: str, wrt: Mapping[str, Node], keep: Iterabl
         )
     adjoint, definitions = adjoints(graph, {target: constant(1.0)}, wrt.values())
     outputs = {name: graph.output(name) for name in keep}
-    outputs.update({name: _full(adjoint.get(node), node) for name, node in wrt.items()})
+    outputs.update({name: full(adjoint.get(node), node) for name, node in wrt.items()})
     result = simplify(Graph(outputs, {**dict(graph.definitions), **definitions}), inline=definitions)
     return with_axes(
         result, {name: graph.outputs[name].axes if name in keep else wrt[name].axes for name in outputs}
@@ -64,10 +65,11 @@ def select(graph: Graph, wrt: Wrt) -> dict[str, Node]:
 
 
 def adjoints(
-    graph: Graph, seeds: Mapping[Node, Node], wrt: Iterable[Node]
+    graph: Graph, seeds: Mapping[Node, Node], wrt: Iterable[Node], along: tuple[Axis, ...] = ()
 ) -> tuple[dict[Node, Node], dict[Node, Node]]:
     """The adjoint of every node between `wrt` and the seeded ones, and the definitions of
-    the adjoint symbols among them."""
+    the adjoint symbols among them. Seeds may vary along further axes, `along`: then so does
+    every adjoint (a Jacobian is a gradient along one more axis)."""
     active = _between(graph, wrt, seeds)
     taken = (
         {s.op.label for s in graph.order if isinstance(s.op, Symbol)} | set(graph.params) | set(graph.inputs)
@@ -79,7 +81,7 @@ def adjoints(
             if s.op.label not in labels:
                 labels[s.op.label] = label = unused("d" + s.op.label, taken)
                 taken.add(label)
-            fresh[s] = Node(replace(s.op, label=labels[s.op.label]), (), s.axes, s.shape, s.dtype, s.where)
+            fresh[s] = sibling(s, labels[s.op.label], along)
     parts: dict[Node, list[Node]] = {node: [ct] for node, ct in seeds.items()}
     for s, ds in fresh.items():
         parts.setdefault(graph.definitions[s], []).append(ds)
@@ -94,13 +96,24 @@ def adjoints(
         pieces = node.op.vjp(ct, graph.names.get(node, node), *named)
         for u, piece in zip(node.inputs, pieces, strict=True):
             if piece is not None and u in active:
-                parts.setdefault(u, []).append(unbroadcast(piece, u, node))
-    definitions = {ds: _full(result.get(s), s) for s, ds in fresh.items()}
+                parts.setdefault(u, []).append(unbroadcast(piece, u, node, along))
+    definitions = {ds: full(result.get(s), s) for s, ds in fresh.items()}
     return result, definitions
 
 
-def unbroadcast(ct: Node, like: Node, user: Node) -> Node:
-    """A cotangent summed over the axes and dimensions along which `user` repeated `like`."""
+def sibling(symbol: Node, label: str, along: tuple[Axis, ...] = ()) -> Node:
+    """A symbol for the derivative of another one, perhaps along further axes."""
+    op = symbol.op
+    assert isinstance(op, Named)
+    renamed = replace(op, label=label, index=(*op.index, *(a.now for a in along)))
+    return Node(renamed, (), (*symbol.axes, *along), symbol.shape, symbol.dtype, symbol.where)
+
+
+def unbroadcast(ct: Node, like: Node, user: Node, along: tuple[Axis, ...] = ()) -> Node:
+    """A cotangent summed over the axes and dimensions along which `user` repeated `like`; its
+    real part where a real number met complex ones."""
+    if ct.dtype == "complex" and like.dtype != "complex":
+        ct = call("real", ct)
     extra = len(ct.shape) - len(like.shape)
     repeated = tuple(
         i - len(ct.shape)
@@ -111,7 +124,7 @@ def unbroadcast(ct: Node, like: Node, user: Node) -> Node:
         ct = call("reshape", apply(Sum(repeated), ct), like.shape)
     elif ct.shape != like.shape:
         ct = call("broadcast_to", ct, like.shape)
-    axes = tuple(a for a in ct.axes if a not in like.axes)
+    axes = tuple(a for a in ct.axes if a not in like.axes and a not in along)
     ct = apply(Sum(axes), ct) if axes else ct
     moved = user.op.axis if isinstance(user.op, Structural) else None  # its vjp accounts for that axis
     for axis in user.axes:
@@ -124,7 +137,7 @@ def _total(parts: Sequence[Node]) -> Node:
     return parts[0] if len(parts) == 1 else call("add", *parts)
 
 
-def _full(ct: Node | None, like: Node) -> Node:
+def full(ct: Node | None, like: Node) -> Node:
     return zeros(like.shape, like.dtype) if ct is None else ct
 
 

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 Wrt = str | Iterable[str] | None
 
 
-def postorder(roots: Iterable[Node], then: Callable[[Node], Iterable[Node]] = lambda _: ()) -> list[Node]:
+def postorder(
+    roots: Iterable[Node],
+    then: Callable[[Node], Iterable[Node]] = lambda _: (),
+    below: Callable[[Node], Iterable[Node]] = lambda n: n.inputs,
+) -> list[Node]:
     """All nodes below `roots`, inputs first (iterative: graphs may be deep). What `then`
     names for a node, such as the definition of a symbol, is walked too, as a further root."""
     seen: set[Node] = set()
@@ -33,13 +37,13 @@ def postorder(roots: Iterable[Node], then: Callable[[Node], Iterable[Node]] = la
         if root in seen:
             continue
         seen.add(root)
-        stack = [(root, iter(root.inputs))]
+        stack = [(root, iter(below(root)))]
         while stack:
             node, rest = stack[-1]
             for u in rest:
                 if u not in seen:
                     seen.add(u)
-                    stack.append((u, iter(u.inputs)))
+                    stack.append((u, iter(below(u))))
                     break
             else:
                 stack.pop()
@@ -174,6 +178,24 @@ class Graph:
         from unfold.forward import jvp
 
         return jvp(self, of, wrt)
+
+    def jacobian(self, of: Any, wrt: Any = None) -> Graph:
+        """d of / d wrt, entry by entry; `dag.jacobian(("h", 10), ("h", 1))` (see `unfold.jacobian`)."""
+        from unfold.jacobian import jacobian
+
+        return jacobian(self, of, wrt)
+
+    def hessian(self, of: str, wrt: Any = None) -> Graph:
+        """The second derivatives of an output that is one number (see `unfold.jacobian`)."""
+        from unfold.jacobian import hessian
+
+        return hessian(self, of, wrt)
+
+    def hvp(self, of: str, wrt: Wrt = None) -> Graph:
+        """Hessian times a vector, which comes in as `W_dot`, ... (see `unfold.forward`)."""
+        from unfold.forward import hvp
+
+        return hvp(self, of, wrt)
 
     def batch(self, name: str = "n", **options: Any) -> Graph:
         """The graph over a batch of examples (see `unfold.batching.batch`)."""

@@ -17,6 +17,8 @@ rule never sees them; undoing broadcasts after a `vjp`; the working dtype.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -52,6 +54,8 @@ class Op:
     leaf: ClassVar[bool] = False  # has no inputs
     sized: ClassVar[tuple[str, ...]] = ()  # the fields that hold dimensions
     differentiable: ClassVar[bool] = True
+    linear: ClassVar[bool] = False  # in its inputs jointly (but for those in `data`)
+    data: ClassVar[tuple[int, ...]] = ()  # inputs that only choose: indices, conditions
     complex_safe: ClassVar[bool] = True  # forward is holomorphic, so complex step applies
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -75,6 +79,14 @@ class Op:
     def vjp(self, ct: Node, out: Node, *inputs: Node) -> Sequence[Node | None]:
         """Cotangent of each input, in graph operations; None where there is no gradient."""
         raise NotDifferentiable(f"{self.name} has no gradient; wrap it in stop_gradient(...)")
+
+    def jvp(self, tangents: Sequence[Node | None], out: Node, *inputs: Node) -> Node | None:
+        """Tangent of the result from those of the inputs (None: no tangent). The operation
+        itself where it is linear, else the transpose of `vjp`, which is linear in `ct`."""
+        from unfold.forward import apply_to_tangents, transpose_vjp
+
+        rule = apply_to_tangents if self.linear else transpose_vjp
+        return rule(self, tangents, out, *inputs)
 
     # ------------------------------------------------------------------ the axis, if it acts on one
     @property
@@ -112,6 +124,14 @@ class Elementwise(Op):
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
         return broadcast(self, *inputs), promote(self.kind, *inputs)
+
+    def jvp(self, tangents: Sequence[Node | None], out: Node, *inputs: Node) -> Node | None:
+        """The Jacobian is diagonal: each argument's `vjp`, of its own tangent."""
+        if self.linear:
+            return super().jvp(tangents, out, *inputs)
+        parts = [self.vjp(t, out, *inputs)[k] for k, t in enumerate(tangents) if t is not None]
+        present = [p for p in parts if p is not None]
+        return functools.reduce(operator.add, present) if present else None
 
 
 @dataclass(frozen=True)

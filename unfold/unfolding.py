@@ -15,6 +15,7 @@ from unfold.dims import Shape
 from unfold.graph import Graph, rebuild, rewrite
 from unfold.node import Input, Named, Node, Symbol, apply, call, constant, enlist
 from unfold.op import Along, Op, promote
+from unfold.ops.reduce import Collect
 from unfold.ops.time import Size, Step, Structural, zeros
 from unfold.table import Table, build
 
@@ -35,10 +36,10 @@ def unfold(graph: Graph, sizes: Mapping[str, int]) -> Graph:
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
             raise UnfoldError(f"{name}={n!r}: the number of steps is an integer, 0 or more")
         fixed = by_name[name].size
-        if fixed is not None and fixed != n:
+        if isinstance(fixed, int) and fixed != n:
             raise UnfoldError(f"{name}={n}: axis {name} has a fixed size of {fixed}")
     extents = {by_name[name]: int(n) for name, n in sizes.items()}
-    extents.update({a: a.size for a in graph.axes if a.size is not None})
+    extents.update({a: a.size for a in graph.axes if isinstance(a.size, int)})
     return _tile(_lower(graph, extents), extents)
 
 
@@ -53,7 +54,7 @@ def check_at_size(graph: Graph) -> None:
     """Raise unless the axes of fixed size leave an order of computation at that size."""
     from unfold.dependence import schedule
 
-    extents = {a: a.size for a in graph.axes if a.size is not None}
+    extents = {a: a.size for a in graph.axes if isinstance(a.size, int)}
     schedule(_tile(_lower(graph, extents), extents))
 
 
@@ -191,25 +192,6 @@ class Outputs(Mapping[str, Node]):
 # ---------------------------------------------------------------------- sums and the like
 @enlist
 @dataclass(frozen=True)
-class Collect(Op):
-    """The steps of an axis side by side, as a new first dimension of the value."""
-
-    axis: Axis = Axis("t")
-    size: int = 0
-
-    @property
-    def spans(self) -> tuple[Axis, ...]:
-        return (self.axis,)
-
-    def infer_axes(self, *inputs: Node) -> tuple[Axis, ...]:
-        return tuple(a for a in inputs[0].axes if a != self.axis)
-
-    def infer(self, *inputs: Node) -> tuple[Shape, str]:
-        return (self.size, *inputs[0].shape), promote(None, *inputs)
-
-
-@enlist
-@dataclass(frozen=True)
 class Pick(Op):
     """Step t of what `Collect` put side by side."""
 
@@ -228,13 +210,13 @@ def _lower(graph: Graph, extents: Mapping[Axis, int]) -> Graph:
 
     def lowered(node: Node, inputs: tuple[Node, ...]) -> Node:
         whole = [a for a in node.op.spans if a in extents]
-        if not whole or not isinstance(node.op, Along) or node.op.name == "sum":
+        if not whole or not isinstance(node.op, Along) or node.op.name in ("sum", "collect"):
             return rebuild(node, inputs)
         op, gathered = node.op, list(inputs)
         for axis in whole:
             n = extents[axis]
             gathered = [
-                apply(Collect(axis, n), u) if axis in u.axes else call("broadcast_to", u, (n, *u.shape))
+                apply(Collect((axis,), n), u) if axis in u.axes else call("broadcast_to", u, (n, *u.shape))
                 for u in gathered
             ]
             place = -len(gathered[0].shape)

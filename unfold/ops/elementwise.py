@@ -363,9 +363,7 @@ add, subtract, multiply, divide = map(operation, (Add, Subtract, Multiply, Divid
 negative, square = map(operation, (Negative, Square))
 _power = operation(Power)
 exp, log, sqrt, tanh, sigmoid = map(operation, (Exp, Log, Sqrt, Tanh, Sigmoid))
-maximum, minimum, relu, softplus, sign, abs = map(
-    operation, (Maximum, Minimum, Relu, Softplus, Sign, Abs)
-)
+maximum, minimum, relu, softplus, sign, abs = map(operation, (Maximum, Minimum, Relu, Softplus, Sign, Abs))
 where, less, less_equal, equal = map(operation, (Where, Less, Less_equal, Equal))
 logical_and, logical_or, logical_not = map(operation, (Logical_and, Logical_or, Logical_not))
 stop_gradient = operation(Stop_gradient)

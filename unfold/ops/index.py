@@ -28,7 +28,7 @@ class Narrow(Op):
     step: int = 1
     dim: int = -1
 
-    symbol, sized = "[:]", ("start", "stop")
+    symbol, linear, sized = "[:]", True, ("start", "stop")
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
         (a,) = inputs
@@ -58,7 +58,7 @@ class Widen(Op):
     dim: int = -1
     size: Dim = 1
 
-    sized = ("start", "stop", "size")
+    linear, sized = True, ("start", "stop", "size")
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
         (a,) = inputs
@@ -87,7 +87,7 @@ class Take(Op):
 
     ranks: tuple[int, int] = (1, 0)  # of a and of i
 
-    symbol = "a[i]"
+    symbol, linear, data = "a[i]", True, (1,)
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
         a, i = inputs
@@ -114,7 +114,7 @@ class Scatter(Op):
     size: Dim = 1
     ranks: tuple[int, int] = (0, 0)  # of a and of i
 
-    sized = ("size",)
+    linear, data, sized = True, (1,), ("size",)
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
         a, i = inputs
@@ -199,7 +199,9 @@ def getitem(a: Any, key: Any) -> Node:
         return take(a, keys[0])
     used = len([k for k in keys if k is not None and k is not Ellipsis])
     if used > len(a.shape):
-        raise ShapeMismatch(f"{a} has shape {dims.show(a.shape)}: too many indices {key!r}", shapes=(a.shape,))
+        raise ShapeMismatch(
+            f"{a} has shape {dims.show(a.shape)}: too many indices {key!r}", shapes=(a.shape,)
+        )
     if not any(k is Ellipsis for k in keys):
         keys.append(Ellipsis)
     at = next(i for i, k in enumerate(keys) if k is Ellipsis)

@@ -67,6 +67,15 @@ class Contract(Op):
             cts.append(part)
         return cts
 
+    def jvp(self, tangents: Sequence[Node | None], out: Node, *inputs: Node) -> Node | None:
+        """The product rule."""
+        terms = [
+            _contract(self.operands, self.result, [*inputs[:k], t, *inputs[k + 1 :]])
+            for k, t in enumerate(tangents)
+            if t is not None
+        ]
+        return call("add", *terms) if len(terms) > 1 else terms[0] if terms else None
+
 
 def _contract(operands: list[str], result: str, values: list[Node]) -> Node:
     """A contraction, as an elementwise product or a transpose where it is no more than that."""

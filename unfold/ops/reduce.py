@@ -7,16 +7,16 @@ nothing for all dimensions of the value.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from unfold.axis import Axis
-from unfold.dims import Shape, multiply
+from unfold.dims import Dim, Shape, multiply
 from unfold.errors import ShapeMismatch
 from unfold.node import Node, apply, as_node, call, enlist
 from unfold.op import Along, register
 from unfold.ops.shape import dim_of
-from unfold.ops.time import size
+from unfold.ops.time import size, step
 
 Cts = Sequence[Node | None]
 LARGE = 1e30  # stands for infinity where padding is masked; float32 holds it
@@ -36,7 +36,7 @@ def lift(x: Node, like: Node, over: tuple[int | Axis, ...]) -> Node:
 class Sum(Along):
     """the sum of a"""
 
-    symbol, reduces, neutral = "Σ", True, 0.0
+    symbol, reduces, linear, neutral = "Σ", True, True, 0.0
 
     def forward(self, xp: Any, a: Any) -> Any:
         return xp.sum(a, axis=self.dims)
@@ -116,6 +116,7 @@ class Cumsum(Along):
 
     backward: bool = False
 
+    linear = True
     neutral: ClassVar[float | None] = 0.0
 
     def forward(self, xp: Any, a: Any) -> Any:
@@ -144,6 +145,30 @@ class Argmax(Along):
 
     def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
         return (None,)
+
+
+@enlist
+@dataclass(frozen=True)
+class Collect(Along):
+    """the steps of an axis side by side, as a new first dimension of the value"""
+
+    size: Dim = 0
+
+    reduces, linear, sized = True, True, ("size",)
+
+    def infer(self, *inputs: Node) -> tuple[Shape, str]:
+        return (self.size, *inputs[0].shape), inputs[0].dtype
+
+    def bind(self, axes: Sequence[Axis], rank: int) -> Along:
+        return replace(super().bind(axes, rank), over=(*super().bind(axes, rank).over, -rank - 1))
+
+    def forward(self, xp: Any, a: Any) -> Any:
+        here, there = self.dims
+        return xp.moveaxis(a, here, there)
+
+    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
+        (axis,) = self.spans
+        return (call("take", ct, step(axis) - 1),)
 
 
 def split_over(a: Node, over: Any) -> tuple[tuple[Axis, ...], tuple[int, ...]]:

@@ -23,7 +23,7 @@ class Broadcast_to(Op):
     shape: Shape = ()
     rank: int = 0  # of the value that is repeated
 
-    symbol, sized = "⇉", ("shape",)
+    symbol, linear, sized = "⇉", True, ("shape",)
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
         (a,) = inputs
@@ -51,7 +51,7 @@ class Reshape(Op):
     shape: Shape = ()
     rank: int = 0  # of the value that is reshaped
 
-    sized = ("shape",)
+    linear, sized = True, ("shape",)
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
         (a,) = inputs
@@ -75,8 +75,7 @@ class Transpose(Op):
 
     order: tuple[int, ...] = ()
 
-    symbol = "ᵀ"
-    tex = "{0}^\\top"
+    symbol, linear, tex = "ᵀ", True, "{0}^\\top"
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
         (a,) = inputs
@@ -100,7 +99,7 @@ class Concat(Op):
 
     dim: int = -1
 
-    symbol = "[ ; ]"
+    symbol, linear = "[ ; ]", True
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
         first = inputs[0].shape
@@ -130,6 +129,8 @@ class Stack(Op):
     """values of one shape side by side, along a new dimension"""
 
     dim: int = -1
+
+    linear = True
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
         shape = inputs[0].shape
