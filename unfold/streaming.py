@@ -1,0 +1,301 @@
+"""One step at a time, in constant memory: a system over t as a graph without t.
+
+A delay is a state that goes in and comes out: `h[t-1]` becomes an input, its next value an
+output. A running sum is such a state too, so an output that reads the end of the sequence
+(`h[t.last]`, `sum(.., over=t)`) has, after every step, the value of the sequence so far.
+What does not depend on t (an encoder under a decoder) is computed once, at the start.
+
+    s = stream(rnn, "o")
+    state = s.init(**weights)
+    for x in source:
+        out, state = s(state, x=x, **weights)      # out.o
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from unfold import dims
+from unfold.axis import Axis
+from unfold.dependence import edges
+from unfold.errors import BindingError, NotCausal, UnfoldError, UnknownName
+from unfold.graph import Graph, postorder, reach
+from unfold.node import Input, Named, Node, Param, Symbol, apply, call, constant
+from unfold.ops.time import At, Delay, Size, Step, Structural
+from unfold.run import Result
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A system ready to run step by step.
+
+    `step` is the graph of one step (inputs: the step's data, the state; outputs: the wanted
+    ones, the next state); `start` gives the first state. `state` has the names of what is
+    carried: what changes ("h[t-1]") and what is only held (a context).
+    """
+
+    start: Graph
+    step: Graph
+    state: tuple[str, ...]
+    moving: frozenset[str]  # the states that change
+    axes: Mapping[str, tuple[Axis, ...]]  # of the states that must be repeated over them
+    known: frozenset[str]
+
+    def init(self, **arrays: Any) -> dict[str, Any]:
+        """The state before the first step, from parameters and whatever inputs it needs.
+        For a batch without such inputs, give its size: `init(n=32, **weights)`."""
+        names = {a.name for axes in self.axes.values() for a in axes}
+        sizes = {name: int(arrays[name]) for name in names if name in arrays}
+        given = _only(self.start, {k: v for k, v in arrays.items() if k not in sizes}, self.known)
+        outputs = self.start(**given)
+        return {name: self._repeat(name, outputs[name], sizes) for name in self.state}
+
+    def _repeat(self, name: str, value: Any, sizes: Mapping[str, int]) -> Any:
+        lead = self.axes.get(name, ())
+        if any(a.name not in sizes for a in lead):
+            raise BindingError(
+                f"how many? init needs the size of axis {lead[0].name}: init({lead[0].name}=...)"
+            )
+        return (
+            np.broadcast_to(value, (*(sizes[a.name] for a in lead), *np.shape(value))).copy()
+            if lead
+            else value
+        )
+
+    def __call__(self, state: Mapping[str, Any], **arrays: Any) -> tuple[Result, dict[str, Any]]:
+        """The outputs of one step, and the state after it."""
+        out = self.step(**_only(self.step, arrays, self.known), **_only(self.step, state, None))
+        return out, {name: out.pop(name) if name in self.moving else state[name] for name in self.state}
+
+
+def stream(graph: Graph, *outputs: str, over: str | None = None) -> Stream:
+    """The system over its axis (`over`, where there are several) as one step with state.
+
+    Raises `NotCausal` where an output needs a later step. Names in `outputs` choose what is
+    computed; all by default.
+    """
+    graph = graph.select(*outputs) if outputs else graph
+    axis = _axis(graph, over)
+    lead = lookahead(graph, axis)
+    for name, steps in lead.items():
+        if steps > 0:
+            far = f"{steps:.0f} step{'s' if steps > 1 else ''}" if steps < np.inf else "without end"
+            raise NotCausal(
+                f"{name} looks ahead along {axis.name} ({far}), so it cannot be computed step by step; "
+                f"choose other outputs, or call the graph on whole sequences",
+                output=name,
+                lookahead=steps,
+            )
+    return _Builder(graph, axis).stream()
+
+
+def lookahead(graph: Graph, axis: Axis) -> dict[str, float]:
+    """For every output, by how many steps of `axis` it looks ahead (infinity: as far as there
+    are steps). An output about the whole sequence is judged as of the sequence so far."""
+    inner = _inner(graph, axis)
+    ahead: dict[Node, float] = {}
+    steps = []
+    for e in edges(graph):
+        if e.source in inner and axis in e.target.axes:
+            causal = e.target.op.name == "cumsum" and not e.target.op.parameters["backward"]
+            lag = 0 if causal else dict(e.lags).get(axis, 0)
+            steps.append((e.source, e.target, -lag if lag is not None else np.inf))
+    for _ in range(len(inner) + 1):
+        changed = False
+        for u, v, n in steps:
+            need = max(0.0, ahead.get(u, 0.0) + n)
+            if need > ahead.get(v, 0.0):
+                ahead[v], changed = need, True
+        if not changed:
+            break
+    else:
+        ahead = {v: np.inf for v, n in ahead.items() if n}
+    return {
+        name: max(ahead.get(u, 0.0) for u in reach([node], graph.inputs_of))
+        for name, node in graph.outputs.items()
+    }
+
+
+def _axis(graph: Graph, over: str | None) -> Axis:
+    by_name = {a.name: a for a in graph.axes}
+    if over is None and len(by_name) == 1:
+        return graph.axes[0]
+    if over is None or over not in by_name:
+        what = f"no axis {over!r}" if over else "over which axis?"
+        raise UnknownName(f"stream: {what} This graph has {', '.join(by_name) or 'none'}")
+    return by_name[over]
+
+
+def _inner(graph: Graph, axis: Axis) -> set[Node]:
+    """What depends on the step: everything over the axis, and what is computed from that."""
+    here = [u for u in graph.order if axis in u.axes or (isinstance(u.op, Size) and u.op.axis == axis)]
+    return reach(here, lambda n: graph.users.get(n, ()))
+
+
+def _only(graph: Graph, arrays: Mapping[str, Any], known: frozenset[str] | None) -> dict[str, Any]:
+    """Those arrays that a graph takes; raises for a name that none would take."""
+    for name in arrays:
+        if known is not None and name not in known:
+            raise BindingError(f"unknown argument {name!r}: this system takes {', '.join(sorted(known))}")
+    return {k: v for k, v in arrays.items() if k in graph.inputs or k in graph.params}
+
+
+@dataclass
+class _Builder:
+    """Collects the states while nodes are copied without the axis."""
+
+    graph: Graph
+    axis: Axis
+    done: dict[Node, Node] = field(default_factory=dict)
+    first: dict[str, Node] = field(default_factory=dict)  # state -> its value before the first step
+    after: dict[str, Node] = field(default_factory=dict)  # state -> its next value
+    late: list[tuple[str, Node]] = field(default_factory=list)  # state -> original node it remembers
+    registers: dict[tuple[Node, int, Node | None], Node] = field(default_factory=dict)
+    lead: dict[str, tuple[Axis, ...]] = field(default_factory=dict)
+    counter: Node | None = None
+    taken: set[str] = field(default_factory=set)
+
+    def stream(self) -> Stream:
+        inner = _inner(self.graph, self.axis)
+        self.taken = {*self.graph.params, *self.graph.outputs}
+        self.taken.update(u.op.label for u in inner if isinstance(u.op, Named))
+        for node in self.graph.order:
+            if node in inner:
+                self.done[node] = self.copy(node)
+        outputs = {name: self.now(u) for name, u in self.graph.outputs.items()}
+        definitions = {
+            self.done[s]: self.done[d]
+            for s in self.graph.order
+            if s in inner and isinstance(s.op, Symbol) and (d := self.graph.definitions[s]) in inner
+        }
+        self.after.update((name, self.now(u)) for name, u in self.late)
+        step = Graph({**outputs, **self.after}, definitions)
+        start = Graph({**self.first, **self.anchors()}, self.graph.definitions)
+        leaves = [*self.graph.inputs.values(), *self.graph.params.values()]
+        known = frozenset(u.op.label for u in leaves if isinstance(u.op, Named))
+        return Stream(start, step, tuple(self.first), frozenset(self.after), self.lead, known)
+
+    def now(self, node: Node) -> Node:
+        """What a node is in the graph of one step."""
+        return self.done[node] if node in self.done else self.held(node)
+
+    def copy(self, node: Node) -> Node:
+        """A node that depends on the step, for the step at hand."""
+        op, axis = node.op, self.axis
+        axes = tuple(a for a in node.axes if a != axis)
+        if isinstance(op, Symbol | Input):
+            index = tuple(i for i in op.index if getattr(i, "axis", None) != axis)
+            op = replace(op, index=index)
+        elif isinstance(op, Step | Size) and op.axis == axis:
+            return self.count()
+        elif isinstance(op, Delay) and op.axis == axis:
+            return self.delayed(node)
+        elif isinstance(op, At) and op.axis == axis and op.index.kind == "last" and not op.index.offset:
+            return self.now(node.inputs[0])
+        elif axis in op.spans:
+            return self.total(node)
+        elif isinstance(op, Structural) and op.axis == axis:
+            raise self.refuse(node)
+        inputs = tuple(map(self.now, node.inputs))
+        return Node(op, inputs, axes, node.shape, node.dtype, node.where)
+
+    def refuse(self, node: Node) -> UnfoldError:
+        return NotCausal(
+            f"{node} needs more of {self.axis.name} than the steps so far, one by one "
+            f"({node.where or 'an operation ' + node.op.name}); choose other outputs",
+            output=str(node),
+            lookahead=np.inf,
+        )
+
+    # ------------------------------------------------------------------ states
+    def held(self, node: Node) -> Node:
+        """Something that stays the same: computed at the start and passed on."""
+        if isinstance(node.op, Param) or (node.op.leaf and not isinstance(node.op, Input | Symbol)):
+            return node
+        if node not in self.done:
+            written = isinstance(node.op, Named) and not node.axes  # h[0] is not h
+            name = self.fresh(str(node.op) if written else self.label(node))
+            self.first[name] = node
+            self.done[node] = Node(Input(name), (), node.axes, node.shape, node.dtype, node.where)
+        return self.done[node]
+
+    def delayed(self, node: Node) -> Node:
+        """source[t - lag] as a state; a longer lag is a row of states, shared where it can be."""
+        op = node.op
+        assert isinstance(op, Delay)
+        source, *boundary = node.inputs
+        state = None
+        for m in range(op.lag):
+            value = boundary[m] if boundary else None
+            key = (source, m, value)
+            if key not in self.registers:
+                name = self.fresh(f"{self.label(source)}[{self.axis.name}-{m + 1}]")
+                self.registers[key] = self.state(name, node, value)
+                if state is None:
+                    self.late.append((name, source))
+                else:
+                    self.after[name] = state
+            state = self.registers[key]
+        assert state is not None
+        return state
+
+    def state(self, name: str, node: Node, first: Node | None) -> Node:
+        """A new state with the axes of `node` but this one."""
+        if first is None:
+            first = call("broadcast_to", constant(np.zeros((), _NUMPY[node.dtype])), node.shape)
+        axes = tuple(a for a in node.axes if a != self.axis)
+        self.first[name] = first
+        if missing := tuple(a for a in axes if a not in first.axes):
+            self.lead[name] = missing
+        return Node(Input(name), (), axes, node.shape, node.dtype, node.where)
+
+    def count(self) -> Node:
+        """The number of this step, as a state that counts."""
+        if self.counter is None:
+            before = Node(Input(name := self.fresh(self.axis.name)), (), (), (), "int")
+            self.first[name] = constant(0)
+            self.after[name] = self.counter = before + 1
+        return self.counter
+
+    def total(self, node: Node) -> Node:
+        """A sum or maximum over the axis, of the steps so far."""
+        op, x = node.op, self.now(node.inputs[0])
+        rest = tuple(d for d in op.over if d != self.axis)  # type: ignore[attr-defined]
+        if op.name not in ("sum", "max", "cumsum") or getattr(op, "backward", False):
+            raise self.refuse(node)
+        if rest:
+            x = apply(replace(op, over=rest), x)  # type: ignore[call-arg]
+        start = -np.inf if op.name == "max" else np.zeros((), _NUMPY[node.dtype])
+        name = self.fresh(f"{op.name} {self.label(node.inputs[0])}")
+        axes = tuple(a for a in node.axes if a != self.axis)
+        template = Node(node.op, node.inputs, axes, node.shape, node.dtype, node.where)
+        before = self.state(name, template, call("broadcast_to", constant(start), node.shape))
+        out = call("maximum", before, x) if op.name == "max" else before + x
+        self.after[name] = out
+        return out
+
+    # ------------------------------------------------------------------ names
+    def label(self, node: Node) -> str:
+        op = self.graph.names.get(node, node).op
+        return op.label if isinstance(op, Named) else op.name
+
+    def fresh(self, name: str) -> str:
+        while name in self.taken or name in self.first:
+            name += "'"
+        return name
+
+    def anchors(self) -> dict[str, Node]:
+        """Parameters that tell the sizes of the first state's dimensions."""
+        needed = {n for u in postorder(self.first.values()) for d in u.shape for n in dims.names(d)}
+        return {
+            self.fresh(name): p
+            for name, p in self.graph.params.items()
+            if any(isinstance(d, str) and d in needed for d in p.shape)
+        }
+
+
+_NUMPY = {"bool": np.bool_, "int": np.int64, "float": np.float64, "complex": np.complex128}
