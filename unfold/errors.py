@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from unfold import source
+
 
 class UnfoldError(ValueError):
     """What all errors of this library are. Keyword arguments become fields."""
@@ -55,7 +57,12 @@ class Undefined(DefinitionError):
 
 
 class ShapeMismatch(DefinitionError):
-    """Shapes or named dimensions disagree. Fields: `operation`, `shapes`."""
+    """Shapes or named dimensions disagree. Fields: `operation`, `shapes`, `where`; the message
+    ends with the equation and its source line."""
+
+    def __init__(self, message: str, **fields: Any) -> None:
+        where = fields.setdefault("where", source.caller())
+        super().__init__(message + source.place(where), **fields)
 
 
 class BadName(DefinitionError):

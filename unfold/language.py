@@ -17,7 +17,7 @@ from unfold.axis import Axis, Index
 from unfold.dims import Dim, Shape, show
 from unfold.errors import BadName, DefinitionError, MissingBoundary, Redefined, ShapeMismatch, Undefined
 from unfold.node import Input, Leaf, Node, Operators, Param, Symbol, as_node, call, caller, check_name, kind_of
-from unfold.op import KINDS, register
+from unfold.op import KINDS, bound, register
 from unfold.ops.time import delay, read_at, reverse
 
 Pattern = tuple[Index, ...]
@@ -33,6 +33,11 @@ class Read(Leaf):
     def __init__(self, var: Var, index: Pattern) -> None:
         object.__setattr__(self, "var", var)
         object.__setattr__(self, "index", index)
+
+    @property
+    def declared(self) -> str | None:
+        """Where the variable was declared."""
+        return self.var.where
 
     def __str__(self) -> str:
         return f"{self.var.name}[{', '.join(map(repr, self.index))}]" if self.index else self.var.name
@@ -142,18 +147,22 @@ class Var(Operators):
             and all(b in (1, s) for b, s in zip(body.shape[::-1], self.shape[::-1], strict=False))
         )
         if not fits:
+            odd = [d for d in body.shape if d not in self.shape and d != 1]
+            repeat = "" if boundary or body.shape else "; to repeat a number, uf.broadcast_to(.., shape)"
             raise ShapeMismatch(
-                f"{lhs} = {body}: {self.name} is declared {show(self.shape)}, "
-                f"the right side is {show(body.shape)} ({where})",
+                f"{lhs} = {body}: {self.name} is declared {show(self.shape)} at {self.where}, "
+                f"the right side is {show(body.shape)}" + (f" ({bound(odd[0], body)})" if odd else repeat),
                 operation=lhs,
                 shapes=(self.shape, body.shape),
+                where=where,
             )
         if KINDS.index(body.dtype) > KINDS.index(self.dtype):
             raise ShapeMismatch(
-                f"{lhs} = {body}: {self.name} is declared {self.dtype}, "
-                f"the right side is {body.dtype}; declare it dtype={body.dtype} ({where})",
+                f"{lhs} = {body}: {self.name} is declared {self.dtype} at {self.where}, "
+                f"the right side is {body.dtype}; declare it dtype={body.dtype}",
                 operation=lhs,
                 shapes=(self.shape, body.shape),
+                where=where,
             )
 
     def __unfold_node__(self) -> Node:
@@ -244,7 +253,8 @@ def _and(parts: list[str]) -> str:
 
 def axis(name: str, size: int | None = None) -> Axis:
     """An index variable such as time: t = 1, 2, ..., T. `size` fixes T."""
-    if size is not None and (isinstance(size, bool) or int(size) != size or size < 0):
+    whole = isinstance(size, int | np.integer) and not isinstance(size, bool) and size >= 0
+    if size is not None and not whole:
         raise DefinitionError(f"the size of axis {name!r} is a number of steps, not {size!r}")
     return Axis(check_name(name), None if size is None else int(size))
 

@@ -7,9 +7,10 @@ written. Nodes compare by identity.
 
 from __future__ import annotations
 
-import sys
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,7 @@ from unfold.axis import Axis, Index
 from unfold.dims import Shape, show
 from unfold.errors import BadName, DefinitionError, UnfoldError
 from unfold.op import FUNCTIONS, OPERATIONS, Op, register
-
-_BUILDERS = ("unfold.node", "unfold.op", "unfold.language")
+from unfold.source import caller as caller
 
 
 class Operators:
@@ -100,7 +100,12 @@ class Operators:
         )
 
     def __iter__(self) -> Iterator[Node]:
-        raise DefinitionError(f"{self} cannot be iterated over; index it, or use uf.split")
+        raise DefinitionError(f"{self} cannot be iterated over; read its entries by index: v[0], v[1], ...")
+
+    def __float__(self) -> float:
+        raise DefinitionError(f"{self} is an expression, not a number; call a graph to get values")
+
+    __complex__ = __int__ = __float__
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise DefinitionError(f"{self} is an expression, not an array; call a graph to get values")
@@ -109,19 +114,32 @@ class Operators:
         name = {"absolute": "abs", "true_divide": "divide", "conjugate": "conj"}.get(
             ufunc.__name__, ufunc.__name__
         )
-        if method == "reduce" and ufunc is np.add:
-            return call("sum", *inputs, **kwargs)
-        if method != "__call__" or kwargs or name not in FUNCTIONS:
+        reductions = {"add": "sum", "maximum": "max", "minimum": "min", "multiply": "prod"}
+        if method == "reduce" and reductions.get(name) in FUNCTIONS:
+            return _numpy(reductions[name], f"{name}.reduce", inputs, {"axis": 0, **kwargs})
+        if method != "__call__" or name not in FUNCTIONS:
             raise _unsupported(f"numpy.{ufunc.__name__}" + (f".{method}" if method != "__call__" else ""))
-        return call(name, *inputs)
+        return _numpy(name, ufunc.__name__, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         name = {"amax": "max", "amin": "min", "concatenate": "concat"}.get(func.__name__, func.__name__)
         if name not in FUNCTIONS:
             raise _unsupported(f"numpy.{func.__name__}")
-        if "axis" in kwargs and name not in ("concat", "stack"):
-            kwargs = {("over" if k == "axis" else k): v for k, v in kwargs.items()}
-        return FUNCTIONS[name](*args, **kwargs)
+        return _numpy(name, func.__name__, args, kwargs)
+
+
+def _numpy(name: str, written: str, args: Any, kwargs: dict[str, Any]) -> Node:
+    """A registered function with NumPy's arguments: its `axis` is our `over`."""
+    function = FUNCTIONS[name]
+    known = inspect.signature(function)
+    if "axis" in kwargs and "axis" not in known.parameters:
+        kwargs = {("over" if k == "axis" else k): v for k, v in kwargs.items()}
+    try:
+        known.bind(*args, **kwargs)
+    except TypeError as error:
+        raise UnfoldError(f"numpy.{written} on expressions: {error}; it takes {known}") from None
+    result: Node = function(*args, **kwargs)
+    return result
 
 
 def _unsupported(what: str) -> UnfoldError:
@@ -167,6 +185,10 @@ class Node(Operators):
         return id(self)
 
     def __eq__(self, other: object) -> bool:
+        if isinstance(other, Number | np.ndarray | Axis | Index):
+            raise DefinitionError(
+                f"{self} == {other!r}: nodes compare by identity; write uf.equal(a, b) for the equation's =="
+            )
         return self is other
 
     @property
@@ -274,6 +296,10 @@ for _op in (Input, Param, Symbol, Constant):
 
 def kind_of(dtype: Any) -> str:
     """The kind of a NumPy dtype: "bool", "int", "float" or "complex"."""
+    try:
+        dtype = np.dtype(dtype)
+    except TypeError:
+        raise DefinitionError(f"{dtype!r} is no dtype; use bool, int, float or complex") from None
     kinds = {"b": "bool", "i": "int", "u": "int", "f": "float", "c": "complex"}
     kind = kinds.get(np.dtype(dtype).kind)
     if kind is None:
@@ -299,6 +325,8 @@ def as_node(value: Any) -> Node:
         return node
     if isinstance(value, Axis | Index):
         return call("step", value)
+    if isinstance(value, list | tuple) and any(isinstance(v, Operators) for v in value):
+        raise DefinitionError(f"a {type(value).__name__} of expressions is no expression; use uf.stack or uf.concat")
     try:
         return constant(value)
     except (DefinitionError, TypeError, ValueError) as error:
@@ -352,18 +380,3 @@ def check_name(name: Any) -> str:
     if any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 for c in name):
         raise BadName(f"a name has no control characters: {name!r}")
     return name
-
-
-def caller() -> str | None:
-    """`file:line` of the equation being written; None inside a transformation."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        module = frame.f_globals.get("__name__", "")
-        if not module.startswith((*_BUILDERS, "unfold.ops", "numpy")):
-            if module.startswith("unfold.") and not module.startswith("unfold.systems"):
-                return None
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-        if frame.f_back is None:
-            return None
-        frame = frame.f_back
-    return None

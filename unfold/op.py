@@ -167,6 +167,24 @@ class Along(Op):
         return replace(self, over=tuple(at[d] if isinstance(d, Axis) else d for d in self.over))
 
 
+def conflict(a: Dim, x: Node, b: Dim, y: Node) -> str:
+    """What to say where dimension `a` of x meets another dimension `b` of y: what bound each."""
+    return f"{a} is not {b} ({bound(a, x)}; {bound(b, y)})"
+
+
+def bound(dim: Dim, node: Node) -> str:
+    """Which leaf below a node has a dimension, and where that was declared."""
+    stack, seen = [node], {node}
+    while stack:
+        u = stack.pop()
+        if u.op.leaf and dim in u.shape:
+            where = getattr(u.op, "declared", u.where)
+            return f"{dim}: {u} is {show(u.shape)}" + (f", declared at {where}" if where else "")
+        stack += [v for v in u.inputs[::-1] if v not in seen]
+        seen.update(u.inputs)
+    return f"{dim}: {node} is {show(node.shape)}"
+
+
 def promote(kind: str | None, *inputs: Node) -> str:
     """The widest dtype kind among the inputs and `kind`."""
     return max([u.dtype for u in inputs] + ([kind] if kind else []), key=KINDS.index)
@@ -178,8 +196,10 @@ def broadcast(op: Op, *inputs: Node) -> Shape:
     for place in range(1, max((len(u.shape) for u in inputs), default=0) + 1):
         here = {u.shape[-place] for u in inputs if len(u.shape) >= place} - {1}
         if len(here) > 1:
-            a, b = sorted(map(str, here))[:2]
-            raise op.mismatch(*inputs, why=f"{a} is not {b}")
+            (a, x), (b, y), *_ = {
+                u.shape[-place]: u for u in inputs if len(u.shape) >= place and u.shape[-place] != 1
+            }.items()
+            raise op.mismatch(*inputs, why=conflict(a, x, b, y))
         out.insert(0, here.pop() if here else 1)
     return tuple(out)
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unfold.dims import Dim, Shape
+from unfold.dims import Dim, Shape, show
 from unfold.errors import ShapeMismatch
 from unfold.node import Node, apply, as_node, call, enlist
-from unfold.op import Op, promote, register
+from unfold.op import Op, conflict, promote, register
 
 Cts = Sequence[Node | None]
 
@@ -36,12 +36,14 @@ class Contract(Op):
 
     def sizes(self, *inputs: Node) -> dict[str, Dim]:
         sizes: dict[str, Dim] = {}
+        first: dict[str, Node] = {}
         for letters, u in zip(self.operands, inputs, strict=True):
             if len(letters) != len(u.shape):
                 raise self.mismatch(*inputs, why=f"{letters!r} wants {len(letters)} dimensions")
             for letter, n in zip(letters, u.shape, strict=True):
+                v = first.setdefault(letter, u)
                 if sizes.setdefault(letter, n) != n:
-                    raise self.mismatch(*inputs, why=f"{sizes[letter]} is not {n}")
+                    raise self.mismatch(*inputs, why=conflict(sizes[letter], v, n, u))
         return sizes
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
@@ -103,7 +105,7 @@ def matmul(a: Any, b: Any) -> Node:
     n, m = a.shape[-1], b.shape[-2 if len(b.shape) > 1 else -1]
     if n != m:
         raise ShapeMismatch(
-            f"{a} @ {b}: {a.shape} @ {b.shape}: {n} is not {m}".replace("'", ""),
+            f"{a} @ {b}: {show(a.shape)} @ {show(b.shape)}: {conflict(n, a, m, b)}",
             operation="matmul",
             shapes=(a.shape, b.shape),
         )
