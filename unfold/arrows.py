@@ -184,11 +184,12 @@ def cycles(graph: Graph, limit: int = 64) -> list[Cycle]:
     for a in arrows(graph):
         if isinstance(a.source.op, Symbol) and isinstance(a.target.op, Symbol) and a.kind != "boundary":
             links.setdefault((a.source, a.target, tuple(a.lags.items())), a)
-    found: list[Cycle] = []
+    found: dict[object, Cycle] = {}
     for part in parts(list(links.values())):
         inside = [a for a in links.values() if a.source in part and a.target in part]
-        found.extend(_elementary(part, inside, limit - len(found)))
-    return found
+        for cycle in _elementary(part, inside, limit - len(found)):
+            found.setdefault((cycle.names, tuple(cycle.lags.items())), cycle)
+    return list(found.values())
 
 
 def parts(arrows: list[Arrow]) -> list[list[Node]]:

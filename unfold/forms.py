@@ -34,11 +34,14 @@ def mirrored(here: Index) -> Index:
 
 
 def places(node: Node) -> tuple[Index | int, ...]:
-    """The indices a leaf is written with; an input over axes is at their present steps."""
+    """The indices a leaf is written with; axes it varies over and does not name (those of an
+    input, of a batch) are at their present steps."""
     op = node.op
     if isinstance(op, Read):
         return op.index
-    return (op.index if isinstance(op, Named) else ()) or tuple(a.now for a in node.axes)
+    index = op.index if isinstance(op, Named) else ()
+    told = {i.axis for i in index if isinstance(i, Index)}
+    return (*index, *(a.now for a in node.axes if a not in told))
 
 
 def label_of(node: Node) -> str:

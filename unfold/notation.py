@@ -32,7 +32,7 @@ from unfold.forms import (
 from unfold.node import Constant, Named, Node, Symbol
 from unfold.op import Along, Op
 from unfold.ops.linear import Contract
-from unfold.ops.time import Delay, Place, Reverse, Structural
+from unfold.ops.time import Delay, Place, Reverse, Structural, Zeros
 
 ATOM, POSTFIX, POWER, UNARY, PRODUCT, SUM, LOWEST = 100, 50, 40, 30, 20, 10, 0
 
@@ -216,6 +216,7 @@ class Writer:
 
     def op_add(self, node: Node, at: At) -> Steps:
         terms = self.operands(node)
+        terms = [u for u in terms if not isinstance(u.op, Zeros)] or terms[:1]
         short = terms if len(terms) <= self.many else [*terms[:3], None, terms[-1]]
         total: Piece | None = None
         for u in short:

@@ -13,7 +13,7 @@ import numpy as np
 from unfold.axis import Axis
 from unfold.graph import Graph, rebuild, rewrite
 from unfold.node import Constant, Named, Node, Symbol, apply, call
-from unfold.op import Along, Op
+from unfold.op import Along
 from unfold.ops.time import Zeros, size, step, zeros
 
 Rule = Callable[[Node], Node | None]
@@ -114,14 +114,14 @@ def _improve(node: Node) -> Node:
 # ---------------------------------------------------------------------- what a node is
 def is_constant(node: Node) -> bool:
     """A constant, perhaps repeated."""
-    while node.op.name == "broadcast_to":
+    while node.op.name in ("broadcast_to", "reshape"):
         node = node.inputs[0]
     return isinstance(node.op, Constant | Zeros)
 
 
 def _value(node: Node) -> object:
     """The one number a constant is filled with; None when there is none."""
-    while node.op.name == "broadcast_to":
+    while node.op.name in ("broadcast_to", "reshape"):
         node = node.inputs[0]
     if isinstance(node.op, Zeros):
         return 0.0

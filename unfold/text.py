@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
+from unfold.arrows import cycles
 from unfold.axis import Axis, Index
+from unfold.dims import show
+from unfold.forms import unrepeated
+from unfold.graph import Graph
+from unfold.listing import Equation, Listing, by_source, grouped
 from unfold.node import Node
 from unfold.notation import ATOM, POSTFIX, POWER, UNARY, Piece, Writer
 from unfold.op import Along, Op
-
-if TYPE_CHECKING:
-    pass
 
 
 def expression(node: Node) -> str:
@@ -49,6 +53,15 @@ class Text(Writer):
 
     def index(self, place: Index | int) -> str:
         return spelled(place)
+
+    def left(self, equation: Equation, known: set[str]) -> str:
+        """The left side: a symbol, or an output; the gradient of W is written dW."""
+        if equation.symbol is not None:
+            return self.leaf_at(equation.symbol, {})
+        _, bracket, _ = equation.name.partition("[")
+        name = f"d{equation.name}" if equation.name in known else equation.name
+        axes = equation.body.axes
+        return name if bracket or not axes else self.leaf(name, [self.index(a.now) for a in axes])
 
     def brackets(self, text: str) -> str:
         return f"({text})"
@@ -105,3 +118,77 @@ def short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value)
+
+
+# ---------------------------------------------------------------------- whole graphs
+def equations(graph: Graph) -> str:
+    """The equations of a graph, its loops with their lags, and the shapes of what enters and
+    leaves it: what `print(graph)` shows."""
+    listing = Listing(graph)
+    writer = Text(listing.names, adjoints=listing.adjoints, depth=400, budget=4000)
+    system, rest = listing.equations()
+    known = {*listing.base.params, *listing.base.inputs}
+    blocks = [_written(writer, part, known) for part in (system, rest)]
+    for text, symbol in writer.fills.items():
+        for block in blocks:
+            label = symbol.op.parameters["label"]
+            place = next((k for k, line in enumerate(block) if line.startswith(f"{label}[")), None)
+            if place is not None:
+                block.insert(place, f"{text} = 0")
+    if not listing.adjoints:
+        blocks = [blocks[0] + blocks[1]]
+    loops = [] if listing.lazy else [str(c) for c in cycles(graph)]
+    if loops:
+        blocks.append([f"loops: {loops[0]}", *[f"       {c}" for c in loops[1:]]])
+    return "\n\n".join("\n".join(b) for b in [_header(listing), *blocks] if b)
+
+
+def _written(writer: Text, equations: Sequence[Equation], known: set[str]) -> list[str]:
+    lines = []
+    for e in equations:
+        if e.gap:
+            lines.append("...")
+        lines.append(broken(writer.left(e, known) + " = ", writer.write(unrepeated(e.body)).text))
+    return lines
+
+
+def broken(left: str, right: str, width: int = 100) -> str:
+    """A long sum over several lines, broken before its own + and -."""
+    depth, cuts = 0, [0]
+    for k, c in enumerate(right):
+        depth += (c in "([") - (c in ")]")
+        if not depth and right[k : k + 3] in (" + ", " - "):
+            cuts.append(k)
+    terms = [right[a:b] for a, b in pairwise([*cuts, len(right)])]
+    lines = [left + terms[0]]
+    for term in terms[1:]:
+        if len(lines[-1] + term) <= width:
+            lines[-1] += term
+        else:
+            lines.append(" " * (len(left) - 1) + term)
+    return "\n".join(lines)
+
+
+def _header(listing: Listing) -> list[str]:
+    graph = listing.base
+    lines = []
+    for title, nodes in (("inputs", graph.inputs), ("params", graph.params), ("outputs", graph.outputs)):
+        order = list(nodes) if title == "outputs" else by_source(nodes)
+        entries = [_entry(nodes, names, listing) for names in grouped(order).values()]
+        if entries:
+            text = f"{title + ':':9}{', '.join(entries)}"
+            lines += textwrap.wrap(text, 100, subsequent_indent=" " * 9, break_long_words=False)
+    return lines
+
+
+def _entry(nodes: Mapping[str, Node], names: Sequence[str], listing: Listing) -> str:
+    """`x[t] (input)`, or `y[1], ..., y[4] () int`."""
+    first, last = names[0], names[-1]
+    node = nodes[first]
+    sizes = getattr(listing.graph.definitions, "extents", {}) if listing.lazy else {}
+    if node.axes and "[" not in first:
+        starts = ", ".join("1" if a in sizes else a.name for a in node.axes)
+        ends = ", ".join(str(sizes.get(a, a.name)) for a in node.axes)
+        first, last = f"{first}[{starts}]", f"{first}[{ends}]"
+    many = first if first == last else f"{first}, ..., {last}"
+    return f"{many} {show(node.shape)}" + ("" if node.dtype == "float" else f" {node.dtype}")
