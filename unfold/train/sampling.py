@@ -1,0 +1,63 @@
+"""Text from a character model, one step at a time and in constant memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+
+from unfold.errors import UnfoldError
+from unfold.graph import Graph
+from unfold.streaming import Stream, stream
+from unfold.train.models import carried
+from unfold.train.text import Vocabulary
+
+
+def choose(scores: Any, temperature: float, rng: Generator) -> int:
+    """An index drawn from softmax(scores / temperature); the greatest where it is 0.
+
+    >>> choose(np.array([0.0, 9.0, 1.0]), 0.0, np.random.default_rng(0))
+    1
+    """
+    if not temperature >= 0:
+        raise UnfoldError(f"a temperature is 0 or more, not {temperature}")
+    scores = np.asarray(scores, dtype=np.float64)
+    if not np.isfinite(scores).all():
+        raise UnfoldError("the model's scores are not finite: its weights have diverged")
+    if temperature * 1e300 < 1e-5:  # the division below would overflow
+        return int(np.argmax(scores))
+    with np.errstate(under="ignore", over="ignore"):
+        z = (scores - scores.max()) / temperature
+        p = np.exp(z)
+    return int(rng.choice(len(p), p=p / p.sum()))
+
+
+def sample(
+    model: Graph,
+    weights: Mapping[str, Any],
+    vocabulary: Vocabulary,
+    *,
+    temperature: float = 0.8,
+    prompt: str = "",
+    seed: int = 0,
+) -> Iterator[str]:
+    """Characters without end, after the prompt (which is not repeated)."""
+    rng = np.random.default_rng(seed)
+    s: Stream = stream(model, "o")
+    hidden = {f"{name}_0": weights["V"].shape[1] for name in carried(model)}
+    state = s.init(**{name: np.zeros(n, weights["V"].dtype) for name, n in hidden.items()}, **weights)
+    now, *rest = vocabulary.encode(prompt or _beginning(vocabulary))
+    for following in rest:
+        _, state = s(state, x=now, **weights)
+        now = following
+    while True:
+        out, state = s(state, x=now, **weights)
+        now = choose(out["o"], temperature, rng)
+        yield vocabulary.characters[now]
+
+
+def _beginning(vocabulary: Vocabulary) -> str:
+    """What most likely stands before a beginning."""
+    return next((c for c in "\n ." if c in vocabulary.characters), vocabulary.characters[0])
