@@ -1,0 +1,296 @@
+"""What a variable-level picture shows: the named variables of a graph, and which reads which,
+at what index, through which parameters.
+
+Everything is found from the graph alone: an input that only a loss reads is a target, a
+variable that reads itself at another step is a state, a number that only sums feed into an
+output is a loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from unfold.axis import Axis, Index
+from unfold.graph import Graph, postorder
+from unfold.node import Input, Node, Param, Symbol
+from unfold.ops.time import At, Delay, Place, Reverse
+
+Pattern = tuple[Index | None, ...]  # where a source is read, per axis of it; None: all of it
+ADDITIVE = {"add", "subtract", "concat", "stack", "where", "equal", "less", "less_equal"}
+SUMS = {"sum", "mean", "divide", "multiply", "constant", "size", "extent", "cast", "add", "reshape"}
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A named thing; `index` is () or the fixed places of a boundary, as in h[0]."""
+
+    name: str
+    axes: tuple[Axis, ...]
+    node: Node = field(compare=False)
+    role: str = "hidden"
+    index: tuple[Index, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return self.name + (f"[{', '.join(map(repr, self.index))}]" if self.index else "")
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """`target` at its own index reads `source` at `at`."""
+
+    source: str
+    target: str
+    at: Pattern
+    carries: tuple[str, ...] = ()
+    only: Pattern = ()  # the target's indices at which it does so, where not at all of them
+
+    def lag(self, axis: Axis) -> int | None:
+        """Steps back along an axis; 0 where it plays no part, None for a fixed or whole read."""
+        for i in self.at:
+            if i is None or i.axis == axis:
+                return -i.offset if i is not None and i.kind == "now" else None
+        return 0
+
+    @property
+    def near(self) -> bool:
+        """Read at the very same step."""
+        return all(i is not None and i.kind == "now" and not i.offset for i in self.at) and not self.only
+
+    @property
+    def moves(self) -> bool:
+        """Read at another step of the same axes."""
+        inside = all(i is not None and i.kind == "now" for i in self.at)
+        return inside and any(i is not None and i.offset for i in self.at)
+
+
+@dataclass(frozen=True)
+class Model:
+    """Variables by key, in topological order, and the arrows between them."""
+
+    variables: Mapping[str, Variable]
+    arrows: tuple[Arrow, ...]
+    boundaries: Mapping[str, Variable]
+    title: str = ""
+
+    @cached_property
+    def axes(self) -> tuple[Axis, ...]:
+        return tuple(dict.fromkeys(a for v in self.variables.values() for a in v.axes))
+
+    def over(self, *axes: Axis) -> list[Variable]:
+        """The variables over exactly these axes."""
+        return [v for v in self.variables.values() if set(v.axes) == set(axes)]
+
+    def into(self, key: str) -> list[Arrow]:
+        return [a for a in self.arrows if a.target == key]
+
+    def out_of(self, key: str) -> list[Arrow]:
+        return [a for a in self.arrows if a.source == key]
+
+
+# ---------------------------------------------------------------------- extraction
+def model(graph: Graph) -> Model:
+    """The variable level of a graph that has axes (or none at all: a feed-forward DAG)."""
+    things: dict[str, Variable] = {}
+    boundaries: dict[str, Variable] = {}
+    arrows: dict[tuple[str, str, Pattern], Arrow] = {}
+    bodies: list[tuple[Variable, Node]] = []
+    for node in graph.order:
+        if isinstance(node.op, Input):
+            things[str(node.op)] = Variable(str(node.op), node.axes, node, "input")
+        elif isinstance(node.op, Symbol):
+            fixed = any(i.kind != "now" for i in node.op.index if isinstance(i, Index))
+            index = tuple(i for i in node.op.index if isinstance(i, Index)) if fixed else ()
+            v = Variable(node.op.label if fixed else _name(node), node.axes, node, "hidden", index)
+            (boundaries if fixed else things)[v.key] = v
+            bodies.append((v, graph.definitions[node]))
+    for name, node in graph.outputs.items():
+        shown = isinstance(node.op, Symbol | Input) or node in graph.names or name in things
+        if not shown and not _only_sums(node):
+            things[name] = Variable(name, node.axes, node, "output")
+            bodies.append((things[name], node))
+    for v, body in bodies:
+        for (leaf, at, only), carries in reads(body, v.axes).items():
+            source = _name(leaf) if _now(leaf) else str(leaf.op)
+            arrows[source, v.key, at] = Arrow(source, v.key, at, carries, only)
+    known = {**things, **boundaries}
+    kept = tuple(a for a in arrows.values() if a.source in known and a.target in known)
+    return _with_roles(graph, things, boundaries, kept)
+
+
+def _name(node: Node) -> str:
+    return str(getattr(node.op, "label", node.op))
+
+
+def _now(node: Node) -> bool:
+    return isinstance(node.op, Input) or all(isinstance(i, Index) and i.kind == "now" for i in node.op.index)  # type: ignore[attr-defined]
+
+
+def _only_sums(node: Node) -> bool:
+    """Whether a node is no more than a sum (or mean) of named variables."""
+    return all(
+        n.op.name in SUMS for n in postorder([node]) if not isinstance(n.op, Symbol | Input | Param)
+    ) and any(isinstance(n.op, Symbol) for n in postorder([node]))
+
+
+Where = tuple[tuple[Axis, Index | None], ...]
+State = tuple[Node, Where, Pattern]
+
+
+def reads(body: Node, axes: Iterable[Axis]) -> dict[tuple[Node, Pattern, Pattern], tuple[str, ...]]:
+    """Every variable that an expression reads: (leaf, where it is read, at which of its own
+    steps only) -> the parameters that act on it on the way, the nearest first."""
+    start: State = (body, tuple((a, a.now) for a in axes), ())
+    order: list[State] = []
+    below: dict[State, list[State]] = {}
+    stack: list[tuple[State, bool]] = [(start, False)]
+    while stack:
+        state, done = stack.pop()
+        if done:
+            order.append(state)
+        elif state not in below:
+            below[state] = _step(state)
+            stack.append((state, True))
+            stack += [(s, False) for s in below[state][::-1] if s not in below]
+    found: dict[State, dict[tuple[Node, Pattern, Pattern], tuple[str, ...]]] = {}
+    for state in order:
+        node, where, only = state
+        if isinstance(node.op, Symbol | Input):
+            at = tuple(dict(where).get(a, a.now) for a in node.axes)
+            found[state] = {(node, at, only): ()}
+            continue
+        mine: dict[tuple[Node, Pattern, Pattern], tuple[str, ...]] = {}
+        params = [] if node.op.name in ADDITIVE else [p for u in node.inputs if (p := _param(u))]
+        joined = len({leaf for s in below[state] for leaf, _, _ in found[s]}) > 1
+        for s in below[state]:
+            for key, carries in found[s].items():
+                grown = carries if joined and carries else (*carries, *params)
+                mine[key] = tuple(dict.fromkeys((*mine.get(key, ()), *grown)))
+        found[state] = mine
+    return found[start]
+
+
+def _step(state: State) -> list[State]:
+    """Where the inputs of a node are read, given where the node is."""
+    node, where, only = state
+    op = node.op
+    if isinstance(op, Symbol | Input):
+        return []
+    at = dict(where)
+    inputs = node.inputs
+    if isinstance(op, Delay):
+        here = at.get(op.axis, op.axis.now)
+        at[op.axis] = None if here is None else here - op.lag
+        inputs = inputs[:1]  # boundary values belong to the first steps, not to every step
+    elif isinstance(op, At):
+        at[op.axis] = op.index
+        inputs = inputs[:1]
+    elif isinstance(op, Place):
+        only = (*only, op.index)
+    elif isinstance(op, Reverse):
+        here = at.get(op.axis, op.axis.now)
+        at[op.axis] = None if here is None else Index(op.axis, "back", 1 - here.offset)
+    else:
+        at.update(dict.fromkeys(op.spans, None))
+    kept = tuple(at.items())
+    return [(u, kept, only) for u in inputs]
+
+
+def _param(node: Node) -> str | None:
+    """The parameter a node is, up to transposing and slicing."""
+    while len(node.inputs) == 1:
+        node = node.inputs[0]
+    return str(node.op) if isinstance(node.op, Param) else None
+
+
+# ---------------------------------------------------------------------- roles
+def _with_roles(
+    graph: Graph, things: dict[str, Variable], boundaries: dict[str, Variable], arrows: tuple[Arrow, ...]
+) -> Model:
+    named = {graph.names.get(n, n) for n in graph.outputs.values()}
+    direct = {_name(s) for s in named if isinstance(s.op, Symbol)}
+    summed = set()
+    for node in graph.outputs.values():
+        if not node.shape and not node.axes:
+            below = [node, *(graph.definitions[node],)] if isinstance(node.op, Symbol) else [node]
+            sums = _only_sums(below[-1])
+            summed |= {_name(n) for b in below for n in postorder([b]) if sums and isinstance(n.op, Symbol)}
+            summed |= {_name(node)} if isinstance(node.op, Symbol) else set()
+    out: dict[str, list[Arrow]] = {}
+    into: dict[str, list[Arrow]] = {}
+    for a in arrows:
+        out.setdefault(a.source, []).append(a)
+        into.setdefault(a.target, []).append(a)
+    roles: dict[str, str] = {}
+    states = {a.source for a in arrows if a.moves and a.target in _upstream(a.source, into)}
+    for key, v in things.items():
+        back = any(-1 in _signs(a) for a in out.get(key, []) if a.moves and a.source in states)
+        forth = any(1 in _signs(a) for a in out.get(key, []) if a.moves)
+        number = not v.node.shape and v.node.dtype == "float"
+        if v.role == "input":
+            roles[key] = "input"
+        elif key in states:
+            roles[key] = "reverse" if back and not forth else "state"
+        elif number and (key in summed) and not out.get(key):
+            roles[key] = "loss"
+        else:
+            roles[key] = "output" if key in direct or v.role == "output" else "hidden"
+    for key, v in things.items():
+        readers = [a.target for a in out.get(key, []) if a.near]
+        losses = bool(readers) and all(roles.get(r) == "loss" for r in readers)
+        if v.role == "input" and losses:
+            roles[key] = "target"
+        elif roles[key] == "hidden" and losses and _first(key, arrows, roles):
+            roles[key] = "output"
+    ordered = _topological(things, arrows)
+    return Model(
+        {k: replace(things[k], role=roles[k]) for k in ordered},
+        arrows,
+        {k: replace(b, role=roles.get(b.name, "state")) for k, b in boundaries.items()},
+    )
+
+
+def _first(key: str, arrows: tuple[Arrow, ...], roles: dict[str, str]) -> bool:
+    return any(a.target == key for a in arrows) and roles[key] != "input"
+
+
+def _signs(a: Arrow) -> set[int]:
+    return {1 if i.offset < 0 else -1 for i in a.at if i is not None and i.offset}
+
+
+def _upstream(key: str, into: Mapping[str, list[Arrow]]) -> set[str]:
+    """All variables that a variable depends on."""
+    found: set[str] = set()
+    waiting = [key]
+    while waiting:
+        for a in into.get(waiting.pop(), []):
+            if a.source not in found:
+                found.add(a.source)
+                waiting.append(a.source)
+    return found
+
+
+def _topological(things: Mapping[str, Variable], arrows: Iterable[Arrow]) -> list[str]:
+    """Inputs first; cycles in the order of their equations within one step."""
+    rows = ranks(things, arrows)
+    place = {k: n for n, k in enumerate(things)}
+    return sorted(things, key=lambda k: (rows[k], place[k]))
+
+
+def ranks(keys: Iterable[str], arrows: Iterable[Arrow]) -> dict[str, int]:
+    """Longest path from the sources. Within a loop only reads of the same step count."""
+    keys = list(keys)
+    known = set(keys)
+    arrows = [a for a in arrows if a.source in known and a.target in known and a.source != a.target]
+    into: dict[str, list[Arrow]] = {}
+    for a in arrows:
+        into.setdefault(a.target, []).append(a)
+    above = {k: _upstream(k, into) for k in keys}
+    counted = [a for a in arrows if a.near or a.target not in above[a.source]]
+    rank = dict.fromkeys(keys, 0)
+    for _ in keys:
+        for a in counted:
+            rank[a.target] = max(rank[a.target], rank[a.source] + 1)
+    return rank
