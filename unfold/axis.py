@@ -75,7 +75,11 @@ class Index:
     def __sub__(self, steps: int | Axis | Index) -> Index:
         if isinstance(steps, Axis):
             steps = steps.now
-        if isinstance(steps, Index) and (self.kind, steps.kind) == ("last", "now") and self.axis == steps.axis:
+        if (
+            isinstance(steps, Index)
+            and (self.kind, steps.kind) == ("last", "now")
+            and self.axis == steps.axis
+        ):
             return Index(self.axis, "back", self.offset - steps.offset)
         if not _whole(steps, f"{self!r} - {steps!r}"):
             return NotImplemented
@@ -104,7 +108,9 @@ class Index:
 
 def _whole(steps: object, written: str) -> bool:
     """Whether `steps` is an integer; raises for what can never move an index."""
-    if isinstance(steps, Axis | Index | Number) and (isinstance(steps, bool) or not hasattr(steps, "__index__")):
+    if isinstance(steps, Axis | Index | Number) and (
+        isinstance(steps, bool) or not hasattr(steps, "__index__")
+    ):
         raise DefinitionError(
             f"{written}: an index moves by whole steps, as in t-1 or t.last + 1; "
             f"a reversed read is written t.last + 1 - t"

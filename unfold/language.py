@@ -16,7 +16,19 @@ from unfold import dims
 from unfold.axis import Axis, Index
 from unfold.dims import Dim, Shape, show
 from unfold.errors import BadName, DefinitionError, MissingBoundary, Redefined, ShapeMismatch, Undefined
-from unfold.node import Input, Leaf, Node, Operators, Param, Symbol, as_node, call, caller, check_name, kind_of
+from unfold.node import (
+    Input,
+    Leaf,
+    Node,
+    Operators,
+    Param,
+    Symbol,
+    as_node,
+    call,
+    caller,
+    check_name,
+    kind_of,
+)
 from unfold.op import KINDS, bound, register
 from unfold.ops.time import delay, read_at, reverse
 
@@ -103,7 +115,9 @@ class Var(Operators):
         lhs = f"{self.name}[{', '.join(map(repr, pattern))}]" if pattern else self.name
         for k in pattern:
             if k.kind == "back" or (k.kind == "now" and k.offset):
-                raise DefinitionError(f"an equation defines {self.name} at {k.axis.name}, not at {k!r}: {where}")
+                raise DefinitionError(
+                    f"an equation defines {self.name} at {k.axis.name}, not at {k!r}: {where}"
+                )
             inside = (k.kind == "at" and k.offset >= 1) or (k.kind == "last" and k.offset < 1)
             if inside:
                 raise Redefined(
@@ -199,7 +213,7 @@ class Var(Operators):
         def read(place: Index) -> Node | None:
             return self._resolve((*done, place), later, needed)
 
-        if k.kind == "at" and k.offset < 1 or k.kind == "last" and k.offset > 0:
+        if (k.kind == "at" and k.offset < 1) or (k.kind == "last" and k.offset > 0):
             return read(k)
         body = read(axis.now)
         if k.kind in ("at", "last"):
@@ -212,9 +226,7 @@ class Var(Operators):
                     return None if body is None else read_at(body, k, *beyond)
                 beyond.append(value)
         lag = -k.offset if k.kind == "now" else 1 - k.offset
-        ends = [
-            Index(axis, "at", -m) if lag > 0 else Index(axis, "last", 1 + m) for m in range(abs(lag))
-        ]
+        ends = [Index(axis, "at", -m) if lag > 0 else Index(axis, "last", 1 + m) for m in range(abs(lag))]
         boundary = [read(place) for place in ends]
         if body is None or any(b is None for b in boundary):
             return None
@@ -238,6 +250,8 @@ class Var(Operators):
         given = [lhs(p) for p in needed if p not in missing]
         parts = [(given, "given"), ([lhs(p) for p in missing], "not")]
         said = [f"{_and(ps)} {'is' if len(ps) == 1 else 'are'} {what}" for ps, what in parts if ps]
+        if not given:
+            said = [f"nothing defines {'it' if len(missing) == 1 else 'them'}"]
         write = "; ".join(f"{self.name}[{', '.join(k.written for k in p)}] = ..." for p in missing)
         raise MissingBoundary(
             f"{lhs(index)} reads {_and([lhs(p) for p in needed])}; {', '.join(said)}: write {write} ({where})",

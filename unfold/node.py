@@ -326,7 +326,9 @@ def as_node(value: Any) -> Node:
     if isinstance(value, Axis | Index):
         return call("step", value)
     if isinstance(value, list | tuple) and any(isinstance(v, Operators) for v in value):
-        raise DefinitionError(f"a {type(value).__name__} of expressions is no expression; use uf.stack or uf.concat")
+        raise DefinitionError(
+            f"a {type(value).__name__} of expressions is no expression; use uf.stack or uf.concat"
+        )
     try:
         return constant(value)
     except (DefinitionError, TypeError, ValueError) as error:

@@ -56,6 +56,7 @@ class Op:
     differentiable: ClassVar[bool] = True
     linear: ClassVar[bool] = False  # in its inputs jointly (but for those in `data`)
     data: ClassVar[tuple[int, ...]] = ()  # inputs that only choose: indices, conditions
+    real: ClassVar[bool] = False  # defined for real numbers only
     complex_safe: ClassVar[bool] = True  # forward is holomorphic, so complex step applies
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -105,6 +106,13 @@ class Op:
             known[name] = evaluate(dim, sizes) if one else tuple(evaluate(d, sizes) for d in dim)
         return replace(self, **known)
 
+    def refuse_complex(self, *inputs: Node) -> None:
+        """Raise where an operation on real numbers is given complex ones."""
+        if self.real and any(u.dtype == "complex" for u in inputs):
+            raise self.mismatch(
+                *inputs, why=f"{self.name} is defined for real numbers; take real(..) or abs(..)"
+            )
+
     @property
     def parameters(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -123,6 +131,7 @@ class Elementwise(Op):
     """Acts on every entry alone; shapes broadcast as in NumPy, names only against themselves or 1."""
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
+        self.refuse_complex(*inputs)
         return broadcast(self, *inputs), promote(self.kind, *inputs)
 
     def jvp(self, tangents: Sequence[Node | None], out: Node, *inputs: Node) -> Node | None:
@@ -152,6 +161,7 @@ class Along(Op):
         return tuple(a for a in axes if not (self.reduces and a in self.over))
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
+        self.refuse_complex(*inputs)
         x = inputs[0]
         gone = {d % len(x.shape) for d in self.over if isinstance(d, int)} if self.reduces else set()
         return tuple(n for d, n in enumerate(x.shape) if d not in gone), promote(self.kind, *inputs)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import linecache
 import sys
 
-_INNER = ("unfold.node", "unfold.op", "unfold.ops", "unfold.language", "unfold.errors", "unfold.dims", "numpy")
+_INNER = (
+    "unfold.node",
+    "unfold.op",
+    "unfold.ops",
+    "unfold.language",
+    "unfold.errors",
+    "unfold.dims",
+    "numpy",
+)
 
 
 def caller() -> str | None:

@@ -10,14 +10,14 @@ from itertools import product
 import numpy as np
 
 from unfold.axis import Axis, Index
-from unfold.errors import UnfoldError
 from unfold.dims import Shape
+from unfold.errors import UnfoldError
 from unfold.graph import Graph, rebuild, rewrite
-from unfold.node import Input, Named, Node, Symbol, apply, call, constant, enlist
+from unfold.node import Named, Node, Symbol, apply, call, constant, enlist
 from unfold.op import Along, Op, promote
 from unfold.ops.reduce import Collect
 from unfold.ops.time import Size, Step, Structural, zeros
-from unfold.table import Table, build
+from unfold.table import build
 
 At = Mapping[Axis, int]
 
@@ -50,12 +50,13 @@ def _tile(graph: Graph, extents: Mapping[Axis, int]) -> Graph:
     return result
 
 
-def check_at_size(graph: Graph) -> None:
-    """Raise unless the axes of fixed size leave an order of computation at that size."""
+def check_at_size(graph: Graph, extents: Mapping[Axis, int]) -> None:
+    """Raise unless axes of these sizes leave an order of computation."""
     from unfold.dependence import schedule
 
-    extents = {a: a.size for a in graph.axes if isinstance(a.size, int)}
-    schedule(_tile(_lower(graph, extents), extents))
+    tiled = _tile(_lower(graph, extents), extents)
+    if tiled.axes or len(tiled.table.order) < len(tiled.table):
+        schedule(tiled)
 
 
 def needs(graph: Graph, node: Node, at: At, extents: Mapping[Axis, int]) -> list[tuple[Node, At]]:
