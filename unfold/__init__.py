@@ -32,3 +32,6 @@ def __getattr__(name: str) -> _Callable[..., _Any]:
 
 
 from unfold import systems as systems  # noqa: E402  (written in the language above)
+from unfold.check import Report as Report  # noqa: E402
+from unfold.check import assert_gradients as assert_gradients  # noqa: E402
+from unfold.check import check as check  # noqa: E402

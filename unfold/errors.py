@@ -77,6 +77,10 @@ class NotDifferentiable(UnfoldError):
     """A gradient was asked of, or through, something that has none."""
 
 
+class GradientError(UnfoldError):
+    """A gradient is wrong. Field: `report`, what the check found."""
+
+
 class BindingError(UnfoldError):
     """The arrays of a call do not fit the graph: unknown, missing or wrongly shaped."""
 

@@ -1,0 +1,14 @@
+"""Gradient checks that name the operation, the argument and the time step.
+
+values.py      every value of a graph at once, in any precision
+oracle.py      the complex step, Richardson's extrapolation
+rules.py       local certificates: each rule at each node over all steps
+engine.py      the transpositions between nodes, when every rule holds
+given.py       gradients that come from elsewhere
+diagnosis.py   what a wrong value looks like instead
+checker.py     the stages together;  report.py what they found
+"""
+
+from unfold.check.report import Report as Report
+from unfold.check.verify import assert_gradients as assert_gradients
+from unfold.check.verify import check as check

@@ -1,0 +1,242 @@
+"""The stages of a check: global projections, local certificates, the engine, the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unfold import adjoint
+from unfold.binding import Binding, bind
+from unfold.check.oracle import HAS_LONG, LONG, TRUST, allowed, complex_step, one_sided, richardson
+from unfold.check.rules import Certificate, Comparison, Edge, active, certificate
+from unfold.check.values import record
+from unfold.errors import UnfoldError
+from unfold.graph import Graph, Wrt
+from unfold.node import Named, Node
+
+Array = NDArray[Any]
+Gradients = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Projection:
+    """The gradient of one variable along one direction, beside the truth."""
+
+    variable: str
+    analytic: float
+    numeric: float
+    error: float
+    size: float  # S, the total size of the terms
+    eps: float
+    slack: float = 0.0  # what the oracle itself may be off by
+
+    @property
+    def allowed(self) -> float:
+        return float(allowed(self.eps, self.size)) + self.slack
+
+    @property
+    def wrong(self) -> bool:
+        return not self.error <= self.allowed
+
+
+class Check:
+    """One check of one graph at one point."""
+
+    def __init__(self, graph: Graph, of: str, wrt: Wrt, seed: int, arrays: Mapping[str, Any]) -> None:
+        self.graph, self.of, self.seed = graph, of, seed
+        self.arrays = {name: np.asarray(value) for name, value in arrays.items()}
+        self.bound = bind(graph, self.arrays)
+        self.sources = adjoint.select(graph, wrt)
+        if not self.sources:
+            known = ", ".join(graph.inputs) or "no inputs"
+            raise UnfoldError(f"nothing to check: the graph has no parameters; name inputs in wrt= ({known})")
+        self.labels = list(dict.fromkeys(_label(u) for u in self.sources.values()))
+        self.wrt = list(self.sources)
+        self.unsafe = any(not n.op.complex_safe for n, _ in self.edges) or self.bound.dtype.kind == "c"
+
+    @cached_property
+    def edges(self) -> list[Edge]:
+        return active(self.graph, list(self.sources.values()), self.graph.output(self.of))
+
+    @cached_property
+    def values(self) -> dict[Node, Array]:
+        """Every value of the run, at double precision or more."""
+        return record(self.graph, self._bound(np.float64))
+
+    def _bound(self, dtype: Any) -> Binding:
+        wide = np.result_type(dtype, self.bound.dtype)
+        arrays = {
+            n: a.astype(np.result_type(a, wide)) if a.dtype.kind in "fc" else a
+            for n, a in self.bound.arrays.items()
+        }
+        return replace(self.bound, arrays=arrays, dtype=wide)
+
+    # ------------------------------------------------------------------ stage 1: global
+    @cached_property
+    def joint(self) -> Graph:
+        """The output and its gradients, as one graph."""
+        sources = {"d" + name: u for name, u in self.sources.items()}
+        return adjoint.with_gradients(self.graph, self.of, sources, [self.of])
+
+    def compiled_gradients(self) -> Gradients:
+        """The gradients as the compiled graph gives them: what is on trial."""
+        needed = {_label(u) for u in [*self.joint.inputs.values(), *self.joint.params.values()]}
+        found = self.joint(**{name: x for name, x in self.arrays.items() if name in needed})
+        return {label: np.asarray(found["d" + label]) for label in self.labels}
+
+    def recorded_gradients(self, dtype: Any) -> Gradients:
+        """The gradients of the gradient graph, without the backend, in any precision."""
+        with np.errstate(all="ignore"):
+            values = record(self.joint, self._bound(dtype))
+        return self._grouped({name: values[self.joint.outputs["d" + name]] for name in self.sources})
+
+    def _grouped(self, found: Mapping[str, Array]) -> Gradients:
+        """Gradients in `x[1]`, `x[2]`, ... of an unfolded graph as one array over the steps."""
+        out: dict[str, Array] = {}
+        for name, value in found.items():
+            op = self.sources[name].op
+            assert isinstance(op, Named)
+            steps = [i for i in op.index if isinstance(i, int)]
+            if not steps:
+                out[op.label] = value
+                continue
+            whole = out.setdefault(op.label, np.zeros_like(self.bound.arrays[op.label], value.dtype))
+            whole[tuple(i - 1 if isinstance(i, int) else slice(None) for i in op.index)] = value
+        return out
+
+    def loss(self, label: str, u: Array, dtype: Any) -> Callable[[Any], Array]:
+        """e -> the output with one variable moved by e u."""
+        target = self.graph.select(self.of)
+        node = target.outputs[self.of]
+        base = self._bound(dtype)
+
+        def along(e: Any) -> Array:
+            if label not in base.arrays:
+                return np.zeros(())
+            moved = base.arrays[label] + e * u
+            kind = np.result_type(base.dtype, moved)
+            arrays = {**base.arrays, label: moved}
+            return record(target, replace(base, arrays=arrays, dtype=kind))[node]
+
+        return along
+
+    def direction(self, label: str, draw: int) -> Array:
+        rng = np.random.default_rng([self.seed, draw, self.labels.index(label)])
+        return rng.standard_normal(self.bound.arrays[label].shape)
+
+    def project(self, label: str, u: Array, gradient: Array, precise: bool = False) -> Projection:
+        """Both sides of <gradient, u>."""
+        dtype = LONG if precise else np.dtype(np.float64)
+        slack = 0.0
+        with np.errstate(all="ignore"):
+            if self.unsafe:
+                at = float(np.abs(self.bound.arrays[label]).max(initial=0)) or 1.0
+                scale = min(1.0, at) / (float(np.abs(u).max(initial=0)) or 1.0)
+                slope, guess = richardson(self.loss(label, u, LONG), scale)
+                slack = TRUST * float(guess)
+            else:
+                slope = complex_step(self.loss(label, u, dtype), np.result_type(dtype, np.complex64))
+            terms = gradient * u
+            error = abs(terms.sum() - slope)
+            size = float(abs(terms).sum() + abs(slope))
+        numeric = float(np.real(slope))
+        off = float(error) if np.real(terms.sum()) >= numeric else -float(error)
+        eps = float(np.finfo(gradient.dtype).eps)
+        return Projection(label, numeric + off, numeric, float(error), size, eps, slack)
+
+    def projections(self, gradients: Gradients, precise: bool = False) -> Iterator[Projection]:
+        """Two Gaussian directions for every variable."""
+        for label in self.labels:
+            for draw in (0, 1):
+                yield self.project(label, self.direction(label, draw), gradients[label], precise)
+
+    def is_rounding(self, found: Projection, draw: int) -> bool:
+        """Whether a mismatch shrinks in long double as rounding does, and a wrong formula does not."""
+        again = self.project(
+            found.variable,
+            self.direction(found.variable, draw),
+            self.recorded_gradients(LONG)[found.variable],
+            True,
+        )
+        return not again.wrong or again.error < found.error / 50
+
+    # ------------------------------------------------------------------ stage 2: local
+    def certificate(self, edge: Edge) -> Certificate:
+        return certificate(self.graph, self.bound, self.values, edge, self.seed)
+
+    def judge(self, edge: Edge) -> Fault | None:
+        """The fault of a rule at a node; None where it holds."""
+        cert = self.certificate(edge)
+        found = cert.compare()
+        if not found.wrong.any():
+            return None
+        if np.isfinite(found.analytic).all() and not np.isfinite(found.numeric[found.wrong]).all():
+            return None  # the forward itself overflows here: nothing to compare with
+        return Fault(edge, cert, found).confirmed()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A rule that fails its certificate."""
+
+    edge: Edge
+    cert: Certificate
+    found: Comparison
+    kind: str = "WRONG"
+    kink: float | None = None
+
+    def confirmed(self) -> Fault | None:
+        """The fault after a second look: by differences, in long double, and at kinks."""
+        if self._holds_by_differences():
+            return replace(self, kind="UNSAFE")
+        if self._is_between_slopes():
+            return replace(self, kind="NONDIFFERENTIABLE")
+        if HAS_LONG:
+            again = self.cert.precisely(LONG).compare()
+            wrong = self.found.wrong
+            if (again.error[wrong] <= np.maximum(self.found.error[wrong] / 50, again.allowed[wrong])).all():
+                return None
+        return self
+
+    def _holds_by_differences(self) -> bool:
+        """Whether differences side with the rule: then the forward does not take complex numbers."""
+        if not self.found.safe:
+            return False
+        wrong = self.found.wrong
+        slope, guess = self.cert.precisely(LONG).extrapolated()
+        numeric = self.cert.sum_left(self.cert.ct * slope)[wrong]
+        doubt = TRUST * self.cert.sum_left(abs(self.cert.ct) * guess)[wrong]
+        error, size = abs(self.found.analytic[wrong] - numeric), self.found.size[wrong]
+        # an oracle in doubt excuses nothing
+        return bool(
+            ((error <= doubt + 1e3 * self.found.eps * size) & (doubt < 0.1 * self.found.error[wrong])).all()
+        )
+
+    def _is_between_slopes(self) -> bool:
+        """At a tie: whether the analytic value lies between the one-sided derivatives."""
+        cert, wrong = self.cert.precisely(LONG), self.found.wrong
+        with np.errstate(all="ignore"):
+            left, right = one_sided(cert.along, cert.scale)
+        a, b = cert.ct * left, cert.ct * right
+        low, high = cert.sum_left(np.minimum(a, b))[wrong], cert.sum_left(np.maximum(a, b))[wrong]
+        slack, analytic = 1e-6 * self.found.size[wrong], self.found.analytic[wrong]
+        kinked = high - low > 1e-5 * self.found.size[wrong]
+        return bool((kinked & (low - slack <= analytic) & (analytic <= high + slack)).all())
+
+    @property
+    def steps(self) -> tuple[Any, ...]:
+        """The steps at which it fails, from 1; tuples of several axes."""
+        if not self.cert.axes:
+            return ()
+        at = [tuple(int(i) + 1 for i in place) for place in np.argwhere(self.found.wrong)]
+        return tuple(place[0] if len(place) == 1 else place for place in at)
+
+
+def _label(node: Node) -> str:
+    assert isinstance(node.op, Named)
+    return node.op.label

@@ -1,0 +1,279 @@
+"""Local certificates: every rule, at every node, over all steps at once.
+
+For a node v = f(a, b, ...) and its argument a, with a random cotangent ct and direction u,
+
+    <ct, J u> = <vjp(ct), u>      at every step
+
+where J u comes from one complex step of f alone, at the values of the run. A wrong rule
+fails where it is wrong, and nothing else does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unfold import dims
+from unfold.axis import Axis
+from unfold.binding import Binding
+from unfold.check.oracle import allowed, complex_step, richardson
+from unfold.check.values import Kernel, record
+from unfold.graph import Graph, reach
+from unfold.node import Input, Node
+
+Array = NDArray[Any]
+Edge = tuple[Node, int]  # a node and the number of one of its arguments
+
+BATCH = 1 << 21  # entries of the largest array of one batch of steps
+
+
+def active(graph: Graph, sources: Sequence[Node], target: Node) -> list[Edge]:
+    """The (node, argument) pairs that a gradient of `target` in `sources` goes through."""
+    smooth = ("float", "complex")
+    forward = reach(sources, lambda n: [u for u in graph.users.get(n, ()) if u.dtype in smooth])
+    between = forward & reach([target], graph.inputs_of)
+    inner = [n for n in graph.order if n in between and not n.op.leaf]
+    return [(n, k) for n in inner for k, u in enumerate(n.inputs) if u in between]
+
+
+def full_shape(node: Node, bound: Binding) -> tuple[int, ...]:
+    """The shape of a node's value over all steps of its axes."""
+    return (*(bound.extents[a] for a in node.axes), *(dims.evaluate(d, bound.sizes) for d in node.shape))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One rule beside the truth, at every step that can be told apart: arrays over `axes`.
+    `size` is the S of the error bar."""
+
+    analytic: Array
+    numeric: Array
+    size: Array
+    eps: float
+    safe: bool  # whether the complex step applied
+
+    @property
+    def error(self) -> Array:
+        return np.asarray(abs(self.analytic - self.numeric))
+
+    @property
+    def allowed(self) -> Array:
+        return np.asarray(allowed(self.eps, self.size))
+
+    @property
+    def wrong(self) -> Array:
+        """Where the two lie further apart than rounding explains (a NaN is apart)."""
+        return ~(self.error <= self.allowed)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """One argument of one node, with the values of a run, a random cotangent and direction."""
+
+    node: Node
+    argument: int
+    bound: Binding
+    operands: tuple[Array, ...]
+    out: Array
+    ct: Array
+    u: Array
+
+    @property
+    def like(self) -> Node:
+        """The argument as a node."""
+        return self.node.inputs[self.argument]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.ct.dtype
+
+    @cached_property
+    def axes(self) -> tuple[Axis, ...]:
+        """The axes whose steps the rule keeps apart; a time operation mixes those of its own."""
+        op = self.node.op
+        mixed = {*op.spans, *([op.axis] if op.structural else [])}  # type: ignore[attr-defined]
+        return tuple(a for a in self.node.axes if a not in mixed)
+
+    # ------------------------------------------------------------------ the same, otherwise
+    def precisely(self, dtype: Any) -> Certificate:
+        """The same in another precision."""
+
+        def cast(x: Array) -> Array:
+            wide = np.result_type(dtype, np.complex64) if x.dtype.kind == "c" else dtype
+            return x.astype(wide) if x.dtype.kind in "fc" else x
+
+        return replace(
+            self,
+            operands=tuple(map(cast, self.operands)),
+            out=cast(self.out),
+            ct=cast(self.ct),
+            u=cast(self.u),
+        )
+
+    def at(self, axis: Axis, steps: slice) -> Certificate:
+        """The same for some steps of an axis that the rule keeps apart."""
+
+        def cut(x: Array, node: Node) -> Array:
+            return (
+                x[tuple(steps if a == axis else slice(None) for a in node.axes)] if axis in node.axes else x
+            )
+
+        n = len(range(*steps.indices(self.bound.extents[axis])))
+        return replace(
+            self,
+            bound=replace(self.bound, extents={**self.bound.extents, axis: n}),
+            operands=tuple(cut(x, u) for x, u in zip(self.operands, self.node.inputs, strict=True)),
+            out=cut(self.out, self.node),
+            ct=cut(self.ct, self.node),
+            u=cut(self.u, self.like),
+        )
+
+    def towards(self, u: Array) -> Certificate:
+        """The same in another direction."""
+        return replace(self, u=u)
+
+    # ------------------------------------------------------------------ the truth
+    def along(self, e: Any) -> Array:
+        """f(a + e u), over all steps of the node."""
+        operands = list(self.operands)
+        operands[self.argument] = operands[self.argument] + e * self.u
+        kinds = [x.dtype for x in operands if x.dtype.kind in "fc"]
+        return Kernel(self.node, replace(self.bound, dtype=np.result_type(*kinds))).whole(operands)
+
+    def slope(self) -> tuple[Array, bool]:
+        """J u, and whether the complex step gave it (not every forward takes complex numbers)."""
+        op = self.node.op
+        if op.complex_safe and not any(x.dtype.kind == "c" for x in self.operands):
+            try:
+                with np.errstate(all="ignore"):
+                    return complex_step(self.along, np.result_type(self.dtype, np.complex64)), True
+            except TypeError:
+                pass
+        slope, _ = self.precisely(np.longdouble).extrapolated()
+        kind = np.result_type(self.dtype, np.complex64) if slope.dtype.kind == "c" else self.dtype
+        return slope.astype(kind), False
+
+    def extrapolated(self) -> tuple[Array, Array]:
+        """J u by Richardson's extrapolation, and its estimated error."""
+        with np.errstate(all="ignore"):
+            return richardson(self.along, self.scale)
+
+    @property
+    def scale(self) -> float:
+        """A step along u that is small beside the argument."""
+        at = float(np.abs(self.operands[self.argument]).max(initial=0)) or 1.0
+        return min(1.0, at) / (float(np.abs(self.u).max(initial=0)) or 1.0)
+
+    # ------------------------------------------------------------------ the rule
+    @cached_property
+    def _rule(self) -> Node | None:
+        node = self.node
+        leaves = [Node(Input(f"a{j}"), (), u.axes, u.shape, u.dtype) for j, u in enumerate(node.inputs)]
+        ct, out = (Node(Input(n), (), node.axes, node.shape, node.dtype) for n in ("ct", "out"))
+        return node.op.vjp(ct, out, *leaves)[self.argument]
+
+    def piece(self, ct: Array | None = None) -> tuple[Array, tuple[Axis, ...]]:
+        """vjp(ct) as the rule gives it, and the axes it varies along."""
+        result = self._rule
+        if result is None:
+            return np.zeros((), self.dtype), ()
+        graph = Graph({"piece": result}, {})
+        have = {f"a{j}": x for j, x in enumerate(self.operands)}
+        have |= {"ct": self.ct if ct is None else ct, "out": self.out}
+        arrays = {name: have[name] for name in graph.inputs}
+        kinds = [x.dtype for x in arrays.values() if x.dtype.kind in "fc"]
+        bound = replace(self.bound, arrays=arrays, dtype=np.result_type(self.dtype, *kinds))
+        with np.errstate(all="ignore"):
+            return record(graph, bound)[result], result.axes
+
+    # ------------------------------------------------------------------ together
+    def compare(self) -> Comparison:
+        """<ct, J u> beside <vjp(ct), u>, step by step, in batches that fit the memory."""
+        parts = [part._compare() for part in self._batches()]
+        if len(parts) == 1:
+            return parts[0]
+        analytic, numeric, size = (
+            np.concatenate([getattr(p, name) for p in parts]) for name in ("analytic", "numeric", "size")
+        )
+        return Comparison(analytic, numeric, size, parts[0].eps, all(p.safe for p in parts))
+
+    def _batches(self) -> Iterator[Certificate]:
+        letters = [*self.node.shape, *self.like.shape]
+        entries = int(np.prod([dims.evaluate(d, self.bound.sizes) for d in letters], dtype=float))
+        steps = int(np.prod([self.bound.extents[a] for a in self.node.axes], dtype=float))
+        if not self.axes or entries * steps <= BATCH:
+            yield self
+            return
+        axis = self.axes[0]
+        size = self.bound.extents[axis]
+        width = max(1, BATCH // max(1, entries * steps // size))
+        for start in range(0, size, width):
+            yield self.at(axis, slice(start, start + width))
+
+    def _compare(self) -> Comparison:
+        slope, safe = self.slope()
+        piece, axes = self.piece()
+        left = self.ct * slope
+        rank = max(piece.ndim - len(axes), len(self.like.shape))
+        every = self.every(axes)
+        right = self.spread(piece, axes, every, rank) * self.spread(self.u, self.like.axes, every, rank)
+        numeric, analytic = self.sum_left(left), self.sum_right(right, every)
+        size = self.sum_left(abs(left)) + self.sum_right(abs(right), every)
+        return Comparison(analytic, numeric, size, float(np.finfo(self.dtype).eps), safe)
+
+    def sum_left(self, terms: Array) -> Array:
+        """Terms over the node's axes and dimensions, summed to the axes kept apart."""
+        gone = [i for i, a in enumerate(self.node.axes) if a not in self.axes]
+        return np.asarray(terms.sum(axis=(*gone, *range(len(self.node.axes), terms.ndim))))
+
+    def every(self, axes: Sequence[Axis]) -> tuple[Axis, ...]:
+        """The axes over which <vjp(ct), u> is summed, those kept apart first."""
+        moved = self.node.op.axis if self.node.op.structural else None  # type: ignore[attr-defined]
+        own = [a for a in self.node.axes if a != moved]
+        return tuple(dict.fromkeys((*self.axes, *own, *self.like.axes, *axes)))
+
+    def spread(self, x: Array, axes: Sequence[Axis], every: Sequence[Axis], rank: int) -> Array:
+        """An array over `axes` and dimensions as one over every axis, 1 where it does not vary."""
+        order = [axes.index(a) for a in every if a in axes]
+        x = x.transpose(*order, *range(len(axes), x.ndim))
+        lead = iter(x.shape)
+        sizes = [next(lead) if a in axes else 1 for a in every]
+        return x.reshape(*sizes, *[1] * (rank - (x.ndim - len(axes))), *x.shape[len(axes) :])
+
+    def sum_right(self, terms: Array, every: Sequence[Axis]) -> Array:
+        """Terms over every axis; what does not vary along one counts at each of its steps."""
+        sizes = [self.bound.extents[a] for a in every]
+        whole = np.broadcast_to(terms, (*sizes, *terms.shape[len(sizes) :]))
+        return np.asarray(whole.sum(axis=tuple(range(len(self.axes), whole.ndim))))
+
+
+def certificate(
+    graph: Graph, bound: Binding, values: Mapping[Node, Array], edge: Edge, seed: int
+) -> Certificate:
+    """The certificate of one argument of one node, at the values of a run."""
+    node, k = edge
+    rng = np.random.default_rng([seed, len(node.inputs), k])
+    ct = rng.standard_normal(full_shape(node, bound))
+    u = rng.standard_normal(full_shape(node.inputs[k], bound))
+    operands = tuple(values[v] for v in node.inputs)
+    raw = Certificate(node, k, bound, operands, values[node], ct, u)
+    return raw.precisely(np.float64)
+
+
+def bisect(wrong: Callable[[int, int], bool], low: int, high: int) -> int | None:
+    """The last step s in low..high at which a fault lies: `wrong(s, high)` tells whether the
+    suffix s..high holds one. None when the whole holds none."""
+    if not wrong(low, high):
+        return None
+    while low < high:
+        middle = (low + high + 1) // 2
+        if wrong(middle, high):
+            low = middle
+        else:
+            high = middle - 1
+    return low

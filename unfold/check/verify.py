@@ -1,0 +1,154 @@
+"""`check` and `assert_gradients`: are the gradients of a graph right, and if not, why not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from unfold.check import diagnosis
+from unfold.check.checker import Check, Fault, Projection
+from unfold.check.equations import describe
+from unfold.check.progress import Progress
+from unfold.check.report import Report
+from unfold.errors import GradientError
+from unfold.graph import Graph, Wrt
+
+Only = tuple[str, str, int | None] | None
+
+
+def check(
+    graph: Graph,
+    of: str,
+    wrt: Wrt = None,
+    seed: int = 0,
+    gradients: Mapping[str, Any] | None = None,
+    order: int = 1,
+    only: Only = None,
+    **arrays: Any,
+) -> Report:
+    """Whether d of / d wrt is right at the given arrays; if not, the operation at fault.
+
+    Two random projections of every gradient are compared with a complex step through the
+    whole system, and every rule with a complex step through its own operation at every
+    step; the tolerance is a bound on rounding, so that pass and fail both mean something.
+
+    wrt        names of parameters or inputs; all parameters by default
+    seed       of the random directions
+    gradients  {name: array}: check these instead, from whatever source
+    order      2 checks the second derivatives too
+    only       (variable, operation, argument) of a report: that local check alone
+
+    >>> import unfold as uf
+    >>> t = uf.axis("t")
+    >>> x, w, s = uf.input("x", over=t), uf.param("w"), uf.var("s", over=t)
+    >>> s[0] = 0
+    >>> s[t] = uf.tanh(w * s[t-1] + x[t])
+    >>> report = uf.check(uf.graph(loss=uf.sum(s[t], over=t)), "loss", x=[1.0, 2.0], w=0.5)
+    >>> report.ok, report.verdict
+    (True, 'OK')
+    """
+    start = time.monotonic()
+    work = Check(graph, of, wrt, seed, arrays)
+    return _Run(work, only, start).report()
+
+
+def assert_gradients(graph: Graph, of: str, wrt: Wrt = None, **options: Any) -> Report:
+    """`check`, raising a `GradientError` with the report's text unless the gradients hold."""
+    report = check(graph, of, wrt, **options)
+    if not report.ok:
+        raise GradientError(str(report), report=report)
+    return report
+
+
+class _Run:
+    """One run through the stages."""
+
+    def __init__(self, work: Check, only: Only, start: float) -> None:
+        self.work, self.start = work, start
+        self.edges = [e for e in work.edges if only is None or _matches(work.graph, e, only)]
+        self.bar = Progress(len(self.edges) + 2 * len(work.labels), f"checking d{work.of}")
+        self.notes: list[str] = []
+
+    def report(self) -> Report:
+        try:
+            return self._report()
+        finally:
+            self.bar.close()
+
+    def _report(self) -> Report:
+        faults = self._local()
+        wrong = [f for f in faults if f.kind == "WRONG"]
+        projections = self._global()
+        failing = [(i, p) for i, p in enumerate(projections) if p.wrong]
+        worst = max(projections, key=lambda p: p.error / (p.allowed or 1.0), default=None)
+        if wrong:
+            return self._blame(wrong, worst)
+        if not failing:
+            kinks = any(f.kind == "NONDIFFERENTIABLE" for f in faults)
+            return self._make("NONDIFFERENTIABLE" if kinks else "OK", worst)
+        return self._make("WRONG", failing[0][1])
+
+    def _local(self) -> list[Fault]:
+        faults = []
+        for edge in self.edges:
+            fault = self.work.judge(edge)
+            if fault is not None:
+                faults.append(fault)
+            self.bar.advance("local rules")
+        return faults
+
+    def _global(self) -> list[Projection]:
+        gradients = self.work.compiled_gradients()
+        found = []
+        for projection in self.work.projections(gradients):
+            found.append(projection)
+            self.bar.advance("projections")
+        return found
+
+    def _blame(self, wrong: list[Fault], projection: Projection | None) -> Report:
+        fault = wrong[0]
+        node, argument = fault.edge
+        equation, source = describe(self.work.graph, node)
+        axes = fault.cert.axes
+        sizes = [self.work.bound.extents[a] for a in axes]
+        return self._make(
+            "WRONG",
+            projection,
+            operation=node.op.name,
+            argument=argument,
+            steps=fault.steps,
+            equation=equation,
+            source=source,
+            worst=diagnosis.worst(fault.cert, fault.found),
+            diagnosis=diagnosis.explain(fault.cert, fault.found),
+            axis=", ".join(a.name for a in axes) or "t",
+            size=int(np.prod(sizes, dtype=int)),
+            failed=len(wrong),
+            node=node,
+        )
+
+    def _make(self, verdict: str, projection: Projection | None, **fields: Any) -> Report:
+        off = projection if projection is not None else Projection("", 0.0, 0.0, 0.0, 0.0, 0.0)
+        return Report(
+            self.work.of,
+            verdict,
+            tuple(self.work.labels),
+            off.variable if off.wrong else None,
+            off.error,
+            off.allowed,
+            local=len(self.edges),
+            seed=self.work.seed,
+            seconds=time.monotonic() - self.start,
+            notes=tuple(self.notes),
+            **fields,
+        )
+
+
+def _matches(graph: Graph, edge: tuple[Any, int], only: tuple[str, str, int | None]) -> bool:
+    left, operation, argument = only
+    node, k = edge
+    lhs = describe(graph, node)[0].split(" = ")[0]
+    return left in (lhs, lhs.split("[")[0]) and node.op.name == operation and argument in (None, k)
