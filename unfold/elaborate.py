@@ -63,7 +63,7 @@ def elaborate(roots: dict[str, Node]) -> Graph:
         done[node] = resolved[node] if node in resolved else rebuild(node, inputs)
     definitions = {symbol: done[body] for symbol, body in bodies.items()}
     result = Graph({name: done[node] for name, node in roots.items()}, definitions)
-    _check_names(result)
+    _check_names(result, {var for var, _ in reads})
     return result
 
 
@@ -71,16 +71,33 @@ def _body_of(symbol: Node, var: Var) -> Node:
     return next(var.bodies[p] for p, s in var.symbols.items() if s is symbol)
 
 
-def _check_names(result: Graph) -> None:
-    seen: dict[str, Node] = {}
-    labels: dict[str, type] = {}
+def _check_names(result: Graph, variables: Iterable[Var]) -> None:
+    """One thing a name: variables, inputs and parameters, and axes among themselves."""
+    owners: dict[str, Any] = {}
+    owned = {node: v for v in variables for node in v.symbols.values()}
     for node in result.order:
-        if not isinstance(node.op, Named):
-            continue
-        other = seen.setdefault(str(node.op), node)
-        kind = labels.setdefault(node.op.label, type(node.op))
-        boundary_of_input = {kind.__name__, type(node.op).__name__} == {"Input", "Symbol"}
-        if other is not node or (kind is not type(node.op) and not boundary_of_input):
+        if isinstance(node.op, Named):
+            owner = owned.get(node, node)
+            other = owners.setdefault(node.op.label, owner)
+            if other is not owner:
+                raise BadName(
+                    f"two different things are named {node.op.label!r}: "
+                    f"one declared at {other.where}, one at {owner.where}; rename one of them",
+                    name=node.op.label,
+                    where=(other.where, owner.where),
+                )
+    for names in (owners, result.outputs):
+        for name in names:
+            base, bracket, _ = name.partition("[")
+            if bracket and base in names:
+                raise BadName(
+                    f"{name!r} reads like a step of {base!r}; give one of them another name", name=name
+                )
+    axes: dict[str, Any] = {}
+    for axis in result.axes:
+        if axes.setdefault(axis.name, axis) != axis:
             raise BadName(
-                f"two different things are named {node.op.label!r}: one at {other.where}, one at {node.where}"
+                f"two axes are named {axis.name!r}, of sizes {axes[axis.name].size} and {axis.size}; "
+                f"rename one of them",
+                name=axis.name,
             )

@@ -99,7 +99,10 @@ class Var(Operators):
         if isinstance(key, int | np.integer) and not isinstance(key, bool):
             return Index(axis, "at", int(key))
         name, by_data = axis.name, isinstance(key, Operators | np.ndarray)
-        choose = f"; to choose a step by data, sum over the axis: uf.sum(uf.where(uf.equal(uf.step({name}), k), {self.name}[{name}], 0), over={name})"
+        choose = (
+            "; to choose a step by data, sum over the axis: "
+            f"uf.sum(uf.where(uf.equal(uf.step({name}), k), {self.name}[{name}], 0), over={name})"
+        )
         raise DefinitionError(
             f"{self.name}[{key!r}]: an index is {name}, {name} plus or minus whole steps, {name}.last, "
             f"or an integer{choose if by_data else ''}"
@@ -116,7 +119,8 @@ class Var(Operators):
         for k in pattern:
             if k.kind == "back" or (k.kind == "now" and k.offset):
                 raise DefinitionError(
-                    f"an equation defines {self.name} at {k.axis.name}, not at {k!r}: {where}"
+                    f"{lhs} = ...: an equation defines {self.name} at {k.axis.name}, not at {k!r}; "
+                    f"move the shift to the right side ({where})"
                 )
             inside = (k.kind == "at" and k.offset >= 1) or (k.kind == "last" and k.offset < 1)
             if inside:
@@ -240,9 +244,11 @@ class Var(Operators):
             return f"{self.name}[{', '.join(map(repr, p))}]" if p else self.name
 
         if self._now in missing:
+            at = f" ({where})" if where else ""
+            define = lhs(self._now) if self.axes else f"{self.name}[...]"
             raise Undefined(
-                f"{lhs(index)} is read ({where}), but nothing defines {lhs(self._now)}: "
-                f"write {lhs(self._now)} = ... (declared at {self.where})",
+                f"{lhs(index)} is read{at}, but nothing defines {lhs(self._now)}: "
+                f"write {define} = ... (declared at {self.where})",
                 variable=self.name,
                 where=(self.where, where),
             )
@@ -254,7 +260,8 @@ class Var(Operators):
             said = [f"nothing defines {'it' if len(missing) == 1 else 'them'}"]
         write = "; ".join(f"{self.name}[{', '.join(k.written for k in p)}] = ..." for p in missing)
         raise MissingBoundary(
-            f"{lhs(index)} reads {_and([lhs(p) for p in needed])}; {', '.join(said)}: write {write} ({where})",
+            f"{lhs(index)} reads {_and([lhs(p) for p in needed])}; {', '.join(said)}: "
+            f"write {write} ({where})",
             variable=self.name,
             missing=[lhs(p) for p in missing],
             where=where,

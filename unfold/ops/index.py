@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from unfold import dims
+from unfold.axis import Axis, Index
 from unfold.dims import Dim, Shape
 from unfold.errors import DefinitionError, ShapeMismatch
 from unfold.node import Leaf, Node, apply, as_node, call, enlist
@@ -226,6 +227,9 @@ def getitem(a: Any, key: Any) -> Node:
 
 
 def _integer(a: Node, k: Any, n: Dim) -> Dim:
+    if isinstance(k, Axis | Index):
+        over = ", ".join(x.name for x in a.axes) or "no axis"
+        raise DefinitionError(f"{a}[{k!r}]: {a} is a value over {over}; declare it over an axis to read its steps")
     if isinstance(k, bool) or not hasattr(k, "__index__"):
         raise DefinitionError(f"{a}[{k!r}]: an index is an integer, a slice, ..., None or integer data")
     i = int(k)
