@@ -45,7 +45,7 @@ class Binding:
 
 def bind(graph: Graph, arrays: Mapping[str, Any]) -> Binding:
     """Check the arrays of a call against a graph. Raises `BindingError`."""
-    leaves = _by_label(graph)
+    leaves = by_label(graph)
     lengths = {a: arrays[a.name] for a in graph.axes if a.name in arrays and a.name not in leaves}
     unknown = [name for name in arrays if name not in leaves and name not in {a.name for a in lengths}]
     missing = [name for name in leaves if name not in arrays]
@@ -95,7 +95,8 @@ def _check_range(name: str, result: Binding, node: Node) -> None:
             )
 
 
-def _by_label(graph: Graph) -> dict[str, list[Node]]:
+def by_label(graph: Graph) -> dict[str, list[Node]]:
+    """The inputs and parameters by the name of their array; unfolded, one array has many nodes."""
     leaves: dict[str, list[Node]] = {}
     for node in [*graph.inputs.values(), *graph.params.values()]:
         assert isinstance(node.op, Named)
@@ -103,7 +104,7 @@ def _by_label(graph: Graph) -> dict[str, list[Node]]:
     return leaves
 
 
-def _axes(nodes: list[Node]) -> list[Axis | int]:
+def leading(nodes: list[Node]) -> list[Axis | int]:
     """The leading dimensions of a leaf's array: axes, or the number of steps unfolded."""
     op = nodes[0].op
     assert isinstance(op, Named)
@@ -118,15 +119,16 @@ def _axes(nodes: list[Node]) -> list[Axis | int]:
 
 
 def _wanted(nodes: list[Node]) -> str:
-    lead = [a.length if isinstance(a, Axis) else a for a in _axes(nodes)]
+    lead = [a.length if isinstance(a, Axis) else a for a in leading(nodes)]
     kind = "" if nodes[0].dtype == "float" else f" of {nodes[0].dtype}"
     return dims.show((*lead, *nodes[0].shape)) + kind
 
 
 def _length(axis: Axis, steps: Any) -> int:
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 0:
+    whole = not isinstance(steps, bool) and hasattr(steps, "__index__") and np.ndim(steps) == 0
+    if not whole or int(steps) < 0:
         raise BindingError(f"{axis.name}={steps!r}: the length of an axis is a number of steps")
-    if axis.size not in (None, steps):
+    if axis.size not in (None, int(steps)):
         raise BindingError(f"{axis.name}={steps}: axis {axis.name} is fixed at {axis.size}")
     return int(steps)
 
@@ -149,7 +151,7 @@ def _solve(result: Binding, leaves: Mapping[str, list[Node]]) -> None:
     bound = {f"axis {a.name}": "the call" for a in result.extents}
     waiting: list[tuple[str, dims.Dim, int]] = []
     for name, nodes in leaves.items():
-        array, lead = result.arrays[name], _axes(nodes)
+        array, lead = result.arrays[name], leading(nodes)
         if array.ndim != len(lead) + len(nodes[0].shape):
             raise BindingError(f"{name} should be {_wanted(nodes)}, the array is {dims.show(array.shape)}")
         for axis, n in zip(lead, array.shape, strict=False):
