@@ -86,6 +86,7 @@ class Check:
     def compiled_gradients(self) -> Gradients:
         """The gradients as the compiled graph gives them: what is on trial."""
         needed = {_label(u) for u in [*self.joint.inputs.values(), *self.joint.params.values()]}
+        needed |= {axis.name for axis in self.joint.axes}  # a call may say how long an axis is
         found = self.joint(**{name: x for name, x in self.arrays.items() if name in needed})
         return {label: np.asarray(found["d" + label]) for label in self.labels}
 
