@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.models import Arrays, Case, Run, Unsupported
+from benchmarks.peers.plan_lstm import lstm
 
 Array = np.ndarray[Any, Any]
 CACHE = 1 << 17  # numbers that a chunk of one array may hold
@@ -186,9 +187,11 @@ def rnn_tiny(case: Case) -> Run:
 
 
 def plan(case: Case) -> Run:
-    if case.model != "rnn":
-        raise Unsupported("not written by hand for this model")
-    return (rnn_tiny if case.size.batch * case.size.hidden <= 64 else rnn)(case)
+    if case.model == "rnn":
+        return (rnn_tiny if case.size.batch * case.size.hidden <= 64 else rnn)(case)
+    if case.model == "lstm":
+        return lstm(case)
+    raise Unsupported("not written by hand for this model")
 
 
 PEERS = {"plan by hand": plan}
