@@ -40,7 +40,7 @@ def jacobian(graph: Graph, of: Place, wrt: Place | Iterable[Place] | None = None
     definitions = dict(graph.definitions)
     if target.axes:
         for name, node in sources.items():
-            outputs[name], more = _forward(graph, target, name, node)
+            outputs[name], more = forward_rows(graph, target, name, node)
             definitions |= more
     else:
         outputs, more = _reverse(graph, target, sources)
@@ -125,7 +125,8 @@ def _reverse(
     return outputs, definitions
 
 
-def _forward(graph: Graph, target: Node, name: str, node: Node) -> tuple[Node, dict[Node, Node]]:
+def forward_rows(graph: Graph, target: Node, name: str, node: Node) -> tuple[Node, dict[Node, Node]]:
+    """d target / d node by forward mode, one tangent for every entry of the node."""
     _no_axes(name, node)
     axis, basis = _entries(graph, node, f"k_{name}")
     tangent, definitions = tangents(graph, {node: basis}, (axis,))

@@ -13,11 +13,12 @@ What does not depend on t (an encoder under a decoder) is computed once, at the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unfold import dims
 from unfold.axis import Axis
@@ -27,6 +28,7 @@ from unfold.graph import Graph, postorder, reach
 from unfold.node import Input, Named, Node, Param, Symbol, apply, call, constant
 from unfold.ops.time import At, Delay, Size, Step, Structural
 from unfold.run import Result
+from unfold.simplify import with_axes
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Stream:
     step: Graph
     state: tuple[str, ...]
     moving: frozenset[str]  # the states that change
-    axes: Mapping[str, tuple[Axis, ...]]  # of the states that must be repeated over them
+    axes: Mapping[str, tuple[Axis, ...]]  # of each state
     known: frozenset[str]
 
     def init(self, **arrays: Any) -> dict[str, Any]:
@@ -52,19 +54,21 @@ class Stream:
         sizes = {name: int(arrays[name]) for name in names if name in arrays}
         given = _only(self.start, {k: v for k, v in arrays.items() if k not in sizes}, self.known)
         outputs = self.start(**given)
-        return {name: self._repeat(name, outputs[name], sizes) for name in self.state}
+        return {name: self._spread(name, np.asarray(outputs[name]), sizes) for name in self.state}
 
-    def _repeat(self, name: str, value: Any, sizes: Mapping[str, int]) -> Any:
-        lead = self.axes.get(name, ())
-        if any(a.name not in sizes for a in lead):
-            raise BindingError(
-                f"how many? init needs the size of axis {lead[0].name}: init({lead[0].name}=...)"
-            )
-        return (
-            np.broadcast_to(value, (*(sizes[a.name] for a in lead), *np.shape(value))).copy()
-            if lead
-            else value
-        )
+    def _spread(self, name: str, value: NDArray[Any], sizes: Mapping[str, int]) -> NDArray[Any]:
+        """A first value over all axes of its state, in their order."""
+        have, want = self.start.outputs[name].axes, self.axes[name]
+        order = [have.index(a) for a in want if a in have]
+        value = value.transpose(*order, *range(len(have), value.ndim))
+        for place, axis in enumerate(want):
+            if axis not in have:
+                if axis.name not in sizes:
+                    raise BindingError(
+                        f"how many? init needs the size of axis {axis.name}: init({axis.name}=...)"
+                    )
+                value = np.repeat(np.expand_dims(value, place), sizes[axis.name], axis=place)
+        return value
 
     def __call__(self, state: Mapping[str, Any], **arrays: Any) -> tuple[Result, dict[str, Any]]:
         """The outputs of one step, and the state after it."""
@@ -122,8 +126,9 @@ def lookahead(graph: Graph, axis: Axis) -> dict[str, float]:
 
 def _axis(graph: Graph, over: str | None) -> Axis:
     by_name = {a.name: a for a in graph.axes}
-    if over is None and len(by_name) == 1:
-        return graph.axes[0]
+    open_ended = [a for a in graph.axes if a.size is None]
+    if over is None and len(open_ended) == 1:
+        return open_ended[0]
     if over is None or over not in by_name:
         what = f"no axis {over!r}" if over else "over which axis?"
         raise UnknownName(f"stream: {what} This graph has {', '.join(by_name) or 'none'}")
@@ -174,10 +179,14 @@ class _Builder:
         }
         self.after.update((name, self.now(u)) for name, u in self.late)
         step = Graph({**outputs, **self.after}, definitions)
-        start = Graph({**self.first, **self.anchors()}, self.graph.definitions)
+        axes = {name: self.lead.get(name, node.axes) for name, node in self.first.items()}
+        fixed = {name: tuple(a for a in own if a.size is not None) for name, own in axes.items()}
+        first = {**self.first, **self.anchors(fixed.values())}
+        start = Graph(first, self.graph.definitions)
+        start = with_axes(start, {n: (*u.axes, *fixed.get(n, ())) for n, u in first.items()})
         leaves = [*self.graph.inputs.values(), *self.graph.params.values()]
         known = frozenset(u.op.label for u in leaves if isinstance(u.op, Named))
-        return Stream(start, step, tuple(self.first), frozenset(self.after), self.lead, known)
+        return Stream(start, step, tuple(self.first), frozenset(self.after), axes, known)
 
     def now(self, node: Node) -> Node:
         """What a node is in the graph of one step."""
@@ -249,8 +258,7 @@ class _Builder:
             first = call("broadcast_to", constant(np.zeros((), _NUMPY[node.dtype])), node.shape)
         axes = tuple(a for a in node.axes if a != self.axis)
         self.first[name] = first
-        if missing := tuple(a for a in axes if a not in first.axes):
-            self.lead[name] = missing
+        self.lead[name] = axes
         return Node(Input(name), (), axes, node.shape, node.dtype, node.where)
 
     def count(self) -> Node:
@@ -288,9 +296,13 @@ class _Builder:
             name += "'"
         return name
 
-    def anchors(self) -> dict[str, Node]:
+    def anchors(self, axes: Iterable[tuple[Axis, ...]]) -> dict[str, Node]:
         """Parameters that tell the sizes of the first state's dimensions."""
-        needed = {n for u in postorder(self.first.values()) for d in u.shape for n in dims.names(d)}
+        shapes = [
+            *(u.shape for u in postorder(self.first.values())),
+            *([a.size or 0 for a in g] for g in axes),
+        ]
+        needed = {n for shape in shapes for d in shape for n in dims.names(d)}
         return {
             self.fresh(name): p
             for name, p in self.graph.params.items()
