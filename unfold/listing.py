@@ -9,6 +9,7 @@ shown by their first steps and their last.
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -16,9 +17,10 @@ from typing import TypeVar
 
 from unfold.arrows import arrows
 from unfold.dependence import Edge, components
-from unfold.forms import unrepeated
+from unfold.forms import label_of, unrepeated
 from unfold.graph import Graph, postorder
 from unfold.node import Constant, Node, Symbol
+from unfold.notation import Writer
 from unfold.ops.time import Structural, Zeros
 from unfold.unfolding import Instances
 
@@ -156,6 +158,47 @@ class Listing:
             mine = (0, file, int(line)) if written else (1, "", number)
             rank[label] = min(rank.get(label, mine), mine)
         return lambda s: (*rank[s.op.parameters["label"]], _steps(s))
+
+
+@dataclass(frozen=True)
+class Line:
+    """`left = right` as written; both empty where equations were left out."""
+
+    left: str = ""
+    right: str = ""
+
+
+def lines(listing: Listing, writer: Writer) -> list[list[Line]]:
+    """The equations as written: the system, then its adjoints and outputs (all in one where
+    there are no adjoints), with what is zero beyond the ends."""
+    known = {*listing.base.params, *listing.base.inputs}
+    writer.adjoints = {*(writer.adjoints or ()), *(f"d{name.partition('[')[0]}" for name in known)}
+    system, rest = listing.equations()
+    parts = [system, rest] if listing.adjoints else [system + rest]
+    written: list[list[tuple[str, Line]]] = []
+    for part in parts:
+        block: list[tuple[str, Line]] = []
+        for e in part:
+            label, left = _left(e, writer, known)
+            block += [("", Line())] if e.gap else []
+            block.append((label, Line(left, writer.write(unrepeated(e.body)).text)))
+        written.append(block)
+    for text, symbol in writer.fills.items():
+        for block in written:
+            place = next((k for k, (label, _) in enumerate(block) if label == label_of(symbol)), None)
+            if place is not None:
+                block.insert(place, ("", Line(text, "0")))
+    return [[line for _, line in block] for block in written if block]
+
+
+def _left(equation: Equation, writer: Writer, known: set[str]) -> tuple[str, str]:
+    """The label and the left side of an equation; the gradient of W is written dW."""
+    if equation.symbol is not None:
+        return label_of(equation.symbol), writer.leaf_at(equation.symbol, {})
+    name, indices = equation.name, [writer.index(a.now) for a in equation.body.axes]
+    if step := re.fullmatch(r"(.+)\[(-?\d+(, -?\d+)*)\]", name):
+        name, indices = step[1], [*step[2].split(", "), *indices]
+    return "", writer.leaf(f"d{name}" if equation.name in known else name, indices)
 
 
 def by_source(names: Mapping[str, Node]) -> list[str]:

@@ -101,6 +101,7 @@ class Writer:
 
     # ------------------------------------------------------------------ the spelling
     elision = "..."
+    matrix_level = PRODUCT
     associative = frozenset({"+", "*", "&", "|"})
     families: Mapping[str, str] = {"-": "+", "/": "*"}
 
@@ -125,13 +126,16 @@ class Writer:
     def subscripted(self, a: Piece, inside: str) -> Piece:
         raise NotImplementedError
 
+    def sliced(self, a: Piece, slices: Sequence[str]) -> Piece:
+        return self.subscripted(a, ", ".join(slices))
+
     def transposed(self, a: Piece) -> Piece:
         raise NotImplementedError
 
     def raised(self, a: Piece, b: Piece) -> Piece:
         raise NotImplementedError
 
-    def reduced(self, op: Along, a: Piece, over: str, default: bool) -> Piece:
+    def reduced(self, op: Along, a: Piece, default: bool) -> Piece:
         raise NotImplementedError
 
     def chosen(self, condition: Piece, a: Piece, b: Piece) -> Piece:
@@ -281,11 +285,16 @@ class Writer:
             return self.outer(first, second)
         if form is None:
             return self.called(node.op, "einsum", [Piece(repr(node.op.spec)), *pieces], {})
+        if not node.op.result:
+            return self.inner(*pieces)
         sides = [self.transposed(pieces[k]) if turned else pieces[k] for k, turned in form]
-        return self.pair("@", PRODUCT, *sides)
+        return self.pair("@", self.matrix_level, *sides)
 
     def outer(self, a: Piece, b: Piece) -> Piece:
         raise NotImplementedError
+
+    def inner(self, a: Piece, b: Piece) -> Piece:
+        return self.pair("@", self.matrix_level, a, b)
 
     def op_transpose(self, node: Node, at: At) -> Steps:
         if node.op.parameters["order"] != (1, 0):
@@ -302,9 +311,7 @@ class Writer:
         whole = not spans and len(op.over) == len(node.inputs[0].shape)
         numpy_default = op.reduces and op.name != "argmax"
         default = whole if numpy_default else op.over == (-1,)
-        items = [d.name if isinstance(d, Axis) else str(d) for d in op.over]
-        over = items[0] if len(items) == 1 else f"({', '.join(items)})"
-        out = self.reduced(op, inner, over, default)
+        out = self.reduced(op, inner, default)
         away = [at[a] for a in spans if a in node.axes and a in at and at[a] != a.now]
         return self.subscripted(out, ", ".join(map(self.index, away))) if away else out
 
@@ -314,7 +321,7 @@ class Writer:
     def op_narrow(self, node: Node, at: At) -> Steps:
         base, slices = narrowed(node)
         a = yield base, at
-        return self.subscripted(a, ", ".join(spelled_slices(base, slices)))
+        return self.sliced(a, spelled_slices(base, slices))
 
     def op_reshape(self, node: Node, at: At) -> Steps:
         base, slices = narrowed(node.inputs[0])
@@ -323,7 +330,7 @@ class Writer:
         if not single or kept != node.shape or node.inputs[0] in self.names:
             return (yield from self.generic(node, at))
         a = yield base, at
-        return self.subscripted(a, ", ".join(spelled_slices(base, slices, single)))
+        return self.sliced(a, spelled_slices(base, slices, single))
 
     def op_take(self, node: Node, at: At) -> Steps:
         a = yield node.inputs[0], at

@@ -12,9 +12,8 @@ import numpy as np
 from unfold.arrows import cycles
 from unfold.axis import Axis, Index
 from unfold.dims import show
-from unfold.forms import unrepeated
 from unfold.graph import Graph
-from unfold.listing import Equation, Listing, by_source, grouped
+from unfold.listing import Listing, by_source, grouped, lines
 from unfold.node import Node
 from unfold.notation import ATOM, POSTFIX, POWER, UNARY, Piece, Writer
 from unfold.op import Along, Op
@@ -54,15 +53,6 @@ class Text(Writer):
     def index(self, place: Index | int) -> str:
         return spelled(place)
 
-    def left(self, equation: Equation, known: set[str]) -> str:
-        """The left side: a symbol, or an output; the gradient of W is written dW."""
-        if equation.symbol is not None:
-            return self.leaf_at(equation.symbol, {})
-        _, bracket, _ = equation.name.partition("[")
-        name = f"d{equation.name}" if equation.name in known else equation.name
-        axes = equation.body.axes
-        return name if bracket or not axes else self.leaf(name, [self.index(a.now) for a in axes])
-
     def brackets(self, text: str) -> str:
         return f"({text})"
 
@@ -98,7 +88,9 @@ class Text(Writer):
     def mean(self, a: Piece, over: Axis) -> Piece:
         return Piece(f"mean({a.text}, over={over.name})")
 
-    def reduced(self, op: Along, a: Piece, over: str, default: bool) -> Piece:
+    def reduced(self, op: Along, a: Piece, default: bool) -> Piece:
+        items = [d.name if isinstance(d, Axis) else str(d) for d in op.over]
+        over = items[0] if len(items) == 1 else f"({', '.join(items)})"
         extra = ", backward=True" if op.parameters.get("backward") else ""
         return Piece(f"{op.name}({a.text}{'' if default else f', over={over}'}{extra})")
 
@@ -126,30 +118,14 @@ def equations(graph: Graph) -> str:
     leaves it: what `print(graph)` shows."""
     listing = Listing(graph)
     writer = Text(listing.names, adjoints=listing.adjoints, depth=400, budget=4000)
-    system, rest = listing.equations()
-    known = {*listing.base.params, *listing.base.inputs}
-    blocks = [_written(writer, part, known) for part in (system, rest)]
-    for text, symbol in writer.fills.items():
-        for block in blocks:
-            label = symbol.op.parameters["label"]
-            place = next((k for k, line in enumerate(block) if line.startswith(f"{label}[")), None)
-            if place is not None:
-                block.insert(place, f"{text} = 0")
-    if not listing.adjoints:
-        blocks = [blocks[0] + blocks[1]]
+    blocks = [
+        [broken(f"{line.left} = ", line.right) if line.left else "..." for line in part]
+        for part in lines(listing, writer)
+    ]
     loops = [] if listing.lazy else [str(c) for c in cycles(graph)]
     if loops:
         blocks.append([f"loops: {loops[0]}", *[f"       {c}" for c in loops[1:]]])
     return "\n\n".join("\n".join(b) for b in [_header(listing), *blocks] if b)
-
-
-def _written(writer: Text, equations: Sequence[Equation], known: set[str]) -> list[str]:
-    lines = []
-    for e in equations:
-        if e.gap:
-            lines.append("...")
-        lines.append(broken(writer.left(e, known) + " = ", writer.write(unrepeated(e.body)).text))
-    return lines
 
 
 def broken(left: str, right: str, width: int = 100) -> str:
@@ -160,25 +136,25 @@ def broken(left: str, right: str, width: int = 100) -> str:
         if not depth and right[k : k + 3] in (" + ", " - "):
             cuts.append(k)
     terms = [right[a:b] for a, b in pairwise([*cuts, len(right)])]
-    lines = [left + terms[0]]
+    rows = [left + terms[0]]
     for term in terms[1:]:
-        if len(lines[-1] + term) <= width:
-            lines[-1] += term
+        if len(rows[-1] + term) <= width:
+            rows[-1] += term
         else:
-            lines.append(" " * (len(left) - 1) + term)
-    return "\n".join(lines)
+            rows.append(" " * (len(left) - 1) + term)
+    return "\n".join(rows)
 
 
 def _header(listing: Listing) -> list[str]:
     graph = listing.base
-    lines = []
+    out = []
     for title, nodes in (("inputs", graph.inputs), ("params", graph.params), ("outputs", graph.outputs)):
         order = list(nodes) if title == "outputs" else by_source(nodes)
         entries = [_entry(nodes, names, listing) for names in grouped(order).values()]
         if entries:
             text = f"{title + ':':9}{', '.join(entries)}"
-            lines += textwrap.wrap(text, 100, subsequent_indent=" " * 9, break_long_words=False)
-    return lines
+            out += textwrap.wrap(text, 100, subsequent_indent=" " * 9, break_long_words=False)
+    return out
 
 
 def _entry(nodes: Mapping[str, Node], names: Sequence[str], listing: Listing) -> str:
