@@ -1,0 +1,242 @@
+"""The command line: `unfold show model.py:rnn`, `unfold draw ...`, `unfold gallery pictures`.
+
+Each subcommand is a function `add(subparsers)` that makes its parser and sets `run`, a
+function of the parsed arguments that returns the exit code: 0, or 1 for a failed check. Bad
+input raises `UnfoldError` or `OSError`, which `main` turns into one line on stderr and 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from unfold.errors import UnfoldError
+from unfold.graph import Graph
+from unfold.loading import load
+
+Subparsers = Any  # argparse keeps the type to itself
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} ({self.prog} --help says more)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    parser = Parser(
+        prog="unfold", description="Write a recurrence once; unfold, differentiate, draw, check it."
+    )
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for add in commands():
+        add(subparsers)
+    try:
+        args = parser.parse_args(argv)
+        code: int = args.run(args)
+        sys.stdout.flush()
+        return code
+    except UnfoldError as error:
+        return _refuse(str(error))
+    except BrokenPipeError:  # the reader of our output has left, as in `unfold ops | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _refuse(f"{error.filename or 'file'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        print("unfold: interrupted", file=sys.stderr)
+        return 130
+
+
+def _refuse(message: str) -> int:
+    print(f"unfold: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def commands() -> list[Callable[[Subparsers], None]]:
+    """Every subcommand, in the order of the help."""
+    from unfold import gallery
+    from unfold.train import command as training
+
+    return [gallery.add, show, draw, check, code, ops, training.add]
+
+
+def command(subparsers: Subparsers, name: str, text: str, run: Callable[..., int]) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = subparsers.add_parser(name, help=text, description=text)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source", metavar="FILE:NAME", help="a graph in a Python file, or a ready-made one: systems:lstm"
+    )
+
+
+def sizes(text: str) -> dict[str, int]:
+    """`t=4` or `i=3,j=4` as sizes."""
+    result: dict[str, int] = {}
+    for part in text.split(","):
+        name, equals, number = part.partition("=")
+        if not equals or not name.strip() or not number.strip().isdecimal():
+            raise argparse.ArgumentTypeError(f"{part!r} is not of the form name=number, such as t=4")
+        result[name.strip()] = int(number)
+    return result
+
+
+def _merged(parts: Sequence[dict[str, int]] | None) -> dict[str, int]:
+    return {name: n for part in parts or () for name, n in part.items()}
+
+
+def the_loss(graph: Graph) -> str:
+    """The output to differentiate when none is named: `loss`, or the only one that is a number."""
+    numbers = [n for n, u in graph.outputs.items() if not u.axes and not u.shape and u.dtype == "float"]
+    if "loss" in numbers:
+        return "loss"
+    if len(numbers) != 1:
+        have = ", ".join(numbers) or "none is a number"
+        raise UnfoldError(f"which output is to be differentiated? name one with --grad: {have}")
+    return numbers[0]
+
+
+# ---------------------------------------------------------------------- show
+def show(subparsers: Subparsers) -> None:
+    """`unfold show FILE:NAME`"""
+    parser = command(subparsers, "show", "print the equations, the loops, what is carried over time", _show)
+    _source(parser)
+    _form(parser)
+    parser.add_argument("--latex", action="store_true", help="as LaTeX")
+
+
+def _form(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--unfold", metavar="t=4", type=sizes, action="append", help="unfold: steps of each axis"
+    )
+    parser.add_argument("--grad", metavar="OUTPUT", help="the gradient of this output instead")
+
+
+def _formed(args: argparse.Namespace) -> Graph:
+    graph = load(args.source)
+    if args.grad is not None:
+        graph = graph.grad(args.grad)
+    return graph.unfold(**_merged(args.unfold)) if args.unfold else graph
+
+
+def _show(args: argparse.Namespace) -> int:
+    graph = _formed(args)
+    print(graph.latex() if args.latex else graph)
+    return 0
+
+
+# ---------------------------------------------------------------------- draw
+def draw(subparsers: Subparsers) -> None:
+    """`unfold draw FILE:NAME -o picture.svg`"""
+    parser = command(subparsers, "draw", "draw a graph, cyclic or unfolded, to a file", _draw)
+    _source(parser)
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help=".svg .html .dot .pdf .png .tex"
+    )
+    _form(parser)
+    parser.add_argument(
+        "--level", choices=("variables", "operations"), default="variables", help="circles or boxes"
+    )
+    parser.add_argument(
+        "--pair", action="store_true", help="cyclic and unfolded, side by side (with --unfold)"
+    )
+
+
+def _draw(args: argparse.Namespace) -> int:
+    import viz
+
+    if args.pair:
+        if not args.unfold:
+            raise UnfoldError("--pair draws the cyclic form beside the unfolded one: say --unfold t=4 too")
+        graph = load(args.source)
+        graph = graph if args.grad is None else graph.grad(args.grad)
+        drawing = viz.unfolding(graph, max(_merged(args.unfold).values()))
+    else:
+        drawing = viz.draw(_formed(args), level=args.level)
+    drawing.save(args.output)
+    print(f"wrote {args.output}")
+    return 0
+
+
+# ---------------------------------------------------------------------- check
+def check(subparsers: Subparsers) -> None:
+    """`unfold check FILE:NAME`"""
+    text = "prove the gradients, or name the operation and the step at fault (exit code 1)"
+    parser = command(subparsers, "check", text, _check)
+    _source(parser)
+    parser.add_argument("--grad", metavar="OUTPUT", help="the output to differentiate (default: the loss)")
+    parser.add_argument(
+        "--data", metavar="FILE.npz", help="arrays for inputs and parameters; others are random"
+    )
+    parser.add_argument("--size", metavar="hidden=4", type=sizes, action="append", help="dimensions and axes")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def _check(args: argparse.Namespace) -> int:
+    import unfold as uf
+    from unfold.example import arrays
+
+    graph = load(args.source)
+    given = _npz(args.data) if args.data else {}
+    data = arrays(graph, seed=args.seed, given=given, **_merged(args.size))
+    report = uf.check(graph, args.grad or the_loss(graph), seed=args.seed, **data)
+    print(report)
+    return 0 if report.ok else 1
+
+
+def _npz(path: str) -> dict[str, Any]:
+    try:
+        with np.load(Path(path), allow_pickle=False) as file:
+            return dict(file) if hasattr(file, "files") else {}
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UnfoldError(f"{path} is no .npz file of arrays: {error}") from None
+
+
+# ---------------------------------------------------------------------- code
+def code(subparsers: Subparsers) -> None:
+    """`unfold code FILE:NAME`"""
+    parser = command(subparsers, "code", "print the NumPy source that runs, forward and backward", _code)
+    _source(parser)
+    parser.add_argument("--grad", metavar="OUTPUT", help="the output to differentiate (default: the loss)")
+    parser.add_argument("--forward", action="store_true", help="without the gradients")
+
+
+def _code(args: argparse.Namespace) -> int:
+    graph = load(args.source)
+    print(graph.code() if args.forward else graph.code(args.grad or the_loss(graph)))
+    return 0
+
+
+# ---------------------------------------------------------------------- ops
+def ops(subparsers: Subparsers) -> None:
+    """`unfold ops`"""
+    parser = command(subparsers, "ops", "list every operation with its mathematics", _ops)
+    parser.add_argument("word", nargs="?", help="only those that mention it")
+
+
+def _ops(args: argparse.Namespace) -> int:
+    from unfold.op import FUNCTIONS
+
+    rows = []
+    for name, function in sorted(FUNCTIONS.items()):
+        words = (function.__doc__ or "").strip().splitlines()
+        row = (name, words[0].strip() if words else "")
+        if not args.word or args.word.lower() in " ".join(row).lower():
+            rows.append(row)
+    if not rows:
+        raise UnfoldError(f"no operation mentions {args.word!r}")
+    width = max(len(name) for name, _ in rows)
+    for name, words in rows:
+        print(f"{name:{width}}  {words}")
+    return 0

@@ -1,0 +1,126 @@
+"""One system, with everything the library has to say about it."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import unfold as uf
+from unfold import optim
+from unfold.example import arrays
+from unfold.gallery.samples import Sample
+from unfold.graph import Graph
+from unfold.run import Result
+
+if TYPE_CHECKING:
+    from viz import Drawing
+
+TRAINING = 100  # steps of Adam
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """What the page shows of a system."""
+
+    name: str
+    mathematics: str
+    prose: str
+    source: str
+    graph: Graph
+    gradient: Graph
+    drawings: dict[str, Drawing]  # by file name
+    sample: Sample
+    losses: list[float]
+    result: Result
+    report: Any
+
+    @property
+    def title(self) -> str:
+        words = self.name.replace("_", " ")
+        return {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}.get(
+            words, words.replace("rnn", "RNN").capitalize()
+        )
+
+    @property
+    def said(self) -> str:
+        """The answer the trained system gives, where it chooses from named classes."""
+        if "o" not in self.result or not self.sample.answers:
+            return ""
+        best = np.atleast_1d(np.argmax(self.result["o"], axis=-1))
+        return "".join(self.sample.answers[k] for k in best)
+
+
+def make(name: str, maker: Callable[..., Graph], sample: Sample) -> Exhibit:
+    """Draw, differentiate, check and train one system on its sample."""
+    graph = maker()
+    data = arrays(graph, given=sample.inputs, **sample.sizes)
+    report = uf.check(graph, "loss", **data)
+    losses, weights = train(graph, {n: data[n] for n in graph.params}, sample.inputs)
+    mathematics, prose = documentation(maker)
+    return Exhibit(
+        name=name,
+        mathematics=mathematics,
+        prose=prose,
+        source=source(maker),
+        graph=graph,
+        gradient=graph.grad("loss"),
+        drawings=drawings(name, graph),
+        sample=sample,
+        losses=losses,
+        result=graph(**sample.inputs, **weights),
+        report=report,
+    )
+
+
+def train(
+    graph: Graph, weights: dict[str, Any], inputs: dict[str, Any]
+) -> tuple[list[float], dict[str, Any]]:
+    """The losses of some steps of Adam, and the weights they lead to."""
+    step, losses, state = graph.value_and_grad("loss"), [], {}
+    for _ in range(TRAINING):
+        loss, gradients = step(**inputs, **weights)
+        losses.append(float(loss))
+        weights, state = optim.adam(weights, gradients, state, rate=0.03)
+    return losses, weights
+
+
+def drawings(name: str, graph: Graph) -> dict[str, Drawing]:
+    """The cyclic and the unfolded form, side by side and each alone, and the operations of one step."""
+    import viz
+
+    if not graph.axes:
+        return {f"{name}.svg": viz.draw(graph), f"{name}-operations.svg": viz.draw(graph, "operations")}
+    steps = {a.name: a.size or 3 for a in graph.axes}
+    return {
+        f"{name}.svg": viz.draw(graph),
+        f"{name}-unfolded.svg": viz.draw(graph.unfold(**steps)),
+        f"{name}-unfolding.svg": viz.unfolding(graph, t=3),
+        f"{name}-operations.svg": viz.draw(graph, "operations"),
+    }
+
+
+def documentation(maker: Callable[..., Graph]) -> tuple[str, str]:
+    """The first line of a system's docstring, its mathematics, and the rest."""
+    first, _, rest = (inspect.getdoc(function(maker)) or "").partition("\n")
+    return first, rest.strip()
+
+
+def source(maker: Callable[..., Graph]) -> str:
+    """The body of a system: its declarations and equations."""
+    lines = inspect.getsource(function(maker)).splitlines()
+    start = [n for n, line in enumerate(lines) if '"""' in line][-1] + 1
+    body = textwrap.dedent("\n".join(lines[start:]))
+    if isinstance(maker, partial):
+        given = ", ".join(f"{key} = {value!r}" for key, value in maker.keywords.items())
+        body = f"# {given}\n{body}"
+    return body
+
+
+def function(maker: Callable[..., Graph]) -> Callable[..., Graph]:
+    return maker.func if isinstance(maker, partial) else maker
