@@ -85,6 +85,23 @@ def bind(graph: Graph, arrays: Mapping[str, Any]) -> Binding:
     return result
 
 
+def example(graph: Graph, sizes: Mapping[str, int]) -> Binding:
+    """Arrays of zeros that fit a graph: of the given sizes (axes and dimensions by name),
+    small ones where none is given."""
+    names = sorted({n for u in graph.order for d in u.shape for n in dims.names(d)})
+    known = {name: sizes.get(name, 3 + k) for k, name in enumerate(names)}
+    steps = {a: a.size if a.size is not None else sizes.get(a.name, 6) for a in graph.axes}
+    unknown = [name for name in sizes if name not in names and name not in {a.name for a in steps}]
+    if unknown:
+        raise BindingError(f"no axis or dimension {unknown[0]!r}; there are {', '.join([a.name for a in steps] + names)}")
+    arrays = {}
+    for label, nodes in by_label(graph).items():
+        lead = [steps[a] if isinstance(a, Axis) else a for a in leading(nodes)]
+        shape = [dims.evaluate(d, known) for d in nodes[0].shape]
+        arrays[label] = np.zeros((*lead, *shape), {"int": np.int64, "bool": np.bool_}.get(nodes[0].dtype, np.float64))
+    return bind(graph, arrays)
+
+
 def _check_range(name: str, result: Binding, node: Node) -> None:
     most = node.op.most if isinstance(node.op, Input) else None
     if most is not None:
@@ -157,8 +174,10 @@ def _solve(result: Binding, leaves: Mapping[str, list[Node]]) -> None:
         for axis, n in zip(lead, array.shape, strict=False):
             have = result.extents.setdefault(axis, n) if isinstance(axis, Axis) else axis
             who = bound.setdefault(f"axis {axis.name}", name) if isinstance(axis, Axis) else "the unfolding"
-            if isinstance(axis, Axis) and axis.size not in (None, n):
+            if isinstance(axis, Axis) and isinstance(axis.size, int) and axis.size != n:
                 raise BindingError(f"{name} has {n} steps, axis {axis.name} is fixed at {axis.size}")
+            if isinstance(axis, Axis) and isinstance(axis.size, str):
+                waiting.append((name, axis.size, n))
             if have != n:
                 raise BindingError(
                     f"{name} has {n} steps{f' of {axis.name}' if isinstance(axis, Axis) else ''}, "

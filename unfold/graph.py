@@ -73,13 +73,18 @@ def reach(start: Iterable[Node], onward: Callable[[Node], Iterable[Node]]) -> se
 
 def rewrite(graph: Graph, rule: Callable[[Node, tuple[Node, ...]], Node]) -> Graph:
     """A graph with every node replaced by `rule(node, its replaced inputs)`."""
+    return rewriting(graph, rule)[0]
+
+
+def rewriting(
+    graph: Graph, rule: Callable[[Node, tuple[Node, ...]], Node]
+) -> tuple[Graph, dict[Node, Node]]:
+    """`rewrite`, and what became of every node."""
     done: dict[Node, Node] = {}
     for node in graph.order:
         done[node] = rule(node, tuple(done[u] for u in node.inputs))
-    definitions = {
-        done[s]: done[graph.definitions[s]] for s in graph.order if isinstance(s.op, Symbol)
-    }
-    return Graph({name: done[node] for name, node in graph.outputs.items()}, definitions)
+    definitions = {done[s]: done[graph.definitions[s]] for s in graph.order if isinstance(s.op, Symbol)}
+    return Graph({name: done[node] for name, node in graph.outputs.items()}, definitions), done
 
 
 class Graph:

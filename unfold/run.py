@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,15 +13,19 @@ import numpy as np
 from unfold import dims
 from unfold.adjoint import adjoints, select, with_gradients
 from unfold.axis import Axis, Index
+from unfold.backends import numpy as printed
 from unfold.backends import reference
 from unfold.backends.reference import Reference
-from unfold.binding import Array, bind
+from unfold.binding import Array, Binding, bind, example
 from unfold.errors import BindingError, UnfoldError, UnknownName
 from unfold.graph import Graph, Wrt
-from unfold.node import Named, Node, constant
+from unfold.node import Input, Named, Node, constant
 from unfold.ops.time import zeros
+from unfold.passes import OPTIMISATIONS
+from unfold.plan import CannotPlan
 
 BACKENDS = ("numpy", "reference")
+LARGEST = 5000  # nodes of a graph that is still worth printing; larger ones are interpreted
 
 
 class Result(dict[str, Any]):
@@ -34,21 +38,54 @@ class Result(dict[str, Any]):
             raise AttributeError(f"no output {name!r}; this result has {', '.join(self)}") from None
 
 
-def compiled(graph: Graph, backend: str = "numpy", optimise: Any = None) -> Callable[..., Result]:
+def compiled(graph: Graph, backend: str = "numpy", optimise: Iterable[str] | None = None) -> Callable[..., Result]:
     """The graph as a function of arrays; the same one for the same arguments."""
     if backend not in BACKENDS:
         raise UnfoldError(f"no backend {backend!r}; there are {', '.join(BACKENDS)}")
+    chosen = None if optimise is None else tuple(optimise)
+    unknown = [o for o in chosen or () if o not in OPTIMISATIONS]
+    if unknown:
+        raise UnfoldError(f"no optimisation {unknown[0]!r}; there are {', '.join(OPTIMISATIONS)}")
     cache = graph.__dict__.setdefault("_compiled", {})
-    key = (backend, optimise)
-    if key not in cache:
-        run = reference.compile(graph)
-
-        def call(**arrays: Any) -> Result:
-            return Result(_regroup(run(bind(graph, arrays))))
-
-        cache[key] = call
-    function: Callable[..., Result] = cache[key]
+    if (backend, chosen) not in cache:
+        cache[backend, chosen] = _function(graph, backend, chosen)
+    function: Callable[..., Result] = cache[backend, chosen]
     return function
+
+
+def _function(graph: Graph, backend: str, optimise: tuple[str, ...] | None) -> Callable[..., Result]:
+    made: dict[Any, Callable[[Binding], dict[str, Array]]] = {}
+    known: dict[Any, Callable[..., dict[str, Array]]] = {}  # arrays that need no more checks
+    steps = any(_STEP.fullmatch(name) for name in graph.outputs)
+    plain = not any(isinstance(u.op, Input) and u.op.most for u in graph.inputs.values())
+
+    def call(**arrays: Any) -> Result:
+        form = tuple([(name, getattr(a, "shape", None), getattr(a, "dtype", None)) for name, a in arrays.items()])
+        if form in known:
+            return Result(known[form](arrays))
+        bound = bind(graph, arrays)
+        key = tuple((name, a.shape, a.dtype) for name, a in bound.arrays.items())
+        if key not in made:
+            made[key] = _build(graph, bound, backend, optimise)
+        outputs = made[key](bound)
+        same = all(arrays[name] is a or arrays[name].dtype == a.dtype for name, a in bound.arrays.items() if hasattr(arrays[name], "dtype"))
+        if plain and not steps and same and all(isinstance(a, np.ndarray) for a in arrays.values()):
+            run = made[key]
+            known[form] = lambda given: run(Binding(given, bound.dtype, bound.sizes, bound.extents))
+        return Result(_regroup(outputs) if steps else outputs)
+
+    return call
+
+
+def _build(
+    graph: Graph, bound: Binding, backend: str, optimise: tuple[str, ...] | None
+) -> Callable[[Binding], dict[str, Array]]:
+    if backend == "numpy" and len(graph.order) <= LARGEST:
+        try:
+            return printed.compile(graph, bound, optimise)
+        except CannotPlan:
+            pass
+    return reference.compile(graph)
 
 
 _STEP = re.compile(r"(.*)\[(\d+(?:, \d+)*)\]", re.DOTALL)
@@ -104,8 +141,11 @@ def _joint(graph: Graph, of: str, wrt: Wrt) -> Graph:
 
 
 def code(graph: Graph, of: str | None = None, wrt: Wrt = None, **options: Any) -> str:
-    """The source that runs."""
-    raise UnfoldError("the NumPy backend is not there yet")
+    """The NumPy source that runs: of the outputs, or of `of` and its gradients. Sizes may be
+    given by name (`t=50, hidden=16`); those that are not are small stand-ins."""
+    chosen = graph if of is None else _joint(graph, of, wrt)
+    optimise = options.pop("optimise", None)
+    return printed.source(chosen, example(chosen, options), optimise)[0]
 
 
 class Run:

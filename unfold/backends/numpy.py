@@ -1,0 +1,68 @@
+"""Plans as NumPy functions: printed, compiled once per sizes and dtypes, kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from unfold.backends.printer import Printer
+from unfold.backends.storage import Source
+from unfold.binding import Array, Binding
+from unfold.graph import Graph
+from unfold.passes import OPTIMISATIONS
+from unfold.plan import plan
+
+GLOBALS = {
+    "np": np,
+    "matmul": np.matmul,
+    "einsum": np.einsum,
+    "copyto": np.copyto,
+    "empty": np.empty,
+    "zeros": np.zeros,
+    "add_reduce": np.add.reduce,
+}
+
+
+def source(graph: Graph, bound: Binding, optimise: Iterable[str] | None = None) -> tuple[str, dict[str, Any]]:
+    """The source for arrays of the sizes in `bound`, and the objects it refers to."""
+    work = plan(graph, bound, OPTIMISATIONS if optimise is None else optimise)
+    out = Source()
+    out.taken |= set(GLOBALS)
+    out.env["names"] = {}
+    printer = Printer(work, {}, out)
+    printer.print()
+    names = out.env.pop("names")
+    unused = [label for label in bound.arrays if label not in names]
+    names.update({label: out.name(label) for label in unused})
+    arguments = ", ".join(names[label] for label in bound.arrays)
+    lines = [
+        "def make(dtype):",
+        *("    " + line for line in out.prepare),
+        "",
+        f"    def run({arguments}):",
+        *("        " + line for line in out.lines),
+        "",
+        "    return run",
+    ]
+    return "\n".join(lines) + "\n", out.env
+
+
+def compile(graph: Graph, bound: Binding, optimise: Iterable[str] | None = None) -> Callable[[Binding], dict[str, Array]]:
+    """A function of bound arrays of the same sizes and dtype."""
+    text, env = source(graph, bound, optimise)
+    namespace = {**GLOBALS, **env}
+    exec(text, namespace)
+    make = namespace["make"]
+    spare, order = [make(bound.dtype)], list(bound.arrays)
+
+    def run(bound: Binding) -> dict[str, Array]:
+        instance = spare.pop() if spare else make(bound.dtype)  # one at a time uses its buffers
+        try:
+            outputs: dict[str, Array] = instance(*[bound.arrays[name] for name in order])
+        finally:
+            spare.append(instance)
+        return outputs
+
+    return run

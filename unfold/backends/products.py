@@ -1,0 +1,91 @@
+"""Contractions as matrix products: letters grouped into rows, columns and what is summed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unfold.backends.storage import Letter, Letters, Source, Var
+
+
+def emit_product(source: Source, a: Var, b: Var, out: Var) -> None:
+    """Print `out = sum of a * b` over the letters that `out` lacks, as one product.
+
+    Letters of the loops being printed are left out: inside a loop these are rows.
+    """
+    looped = {loop.axis for loop in source.loops}
+    la, lb, lo = (tuple(x for x in v.letters if x not in looped) for v in (a, b, out))
+    shared, kept = set(la) & set(lb), set(lo)
+    batch = [x for x in lo if x in shared]
+    rows, columns = [x for x in lo if x in la and x not in shared], [x for x in lo if x in lb and x not in shared]
+    summed = [x for x in la if x in shared and x not in kept]
+    lonely = [x for x in (*la, *lb) if x not in shared and x not in kept]
+    if lonely or (batch and not summed) or not _matmul(source, a, b, out, batch, rows, columns, summed, lo):
+        _einsum(source, a, b, out, la, lb, lo)
+
+
+def _front(source: Source, v: Var) -> list[list[Letter]]:
+    return [[loop.axis] for loop in source.loops if loop.axis in v.letters]
+
+
+def _matrix(source: Source, v: Var, groups: list[list[Letter]], batch: list[Letter], copy: bool) -> Var | None:
+    """The variable as (looped..., batch..., group, group); empty groups are left out."""
+    wanted = [*_front(source, v), *[[x] for x in batch], *[g for g in groups if g]]
+    return source.arrange(v, wanted, copy)
+
+
+def _matmul(
+    source: Source,
+    a: Var,
+    b: Var,
+    out: Var,
+    batch: list[Letter],
+    rows: list[Letter],
+    columns: list[Letter],
+    summed: list[Letter],
+    order: Letters,
+) -> bool:
+    copy = not source.loops
+    if batch and not (rows and columns):
+        return False
+    own = [x for x in order if x not in batch]
+    if own == [*rows, *columns]:
+        left, right = (a, rows), (b, columns)
+    elif own == [*columns, *rows]:
+        left, right = (b, columns), (a, rows)
+    else:
+        return False
+    x = _matrix(source, left[0], [left[1], summed], batch, copy)
+    y = _matrix(source, right[0], [summed, right[1]], batch, copy)
+    if x is None or y is None:
+        return False
+    z = _matrix(source, out, [left[1], right[1]], batch, copy=False)
+    if z is None:
+        return False
+    xs, ys, zs = source.here(x), source.here(y), source.here(z)
+    if batch:
+        source.emit(f"matmul({xs}, {ys}, {zs})")
+    elif not summed:
+        source.emit(f"multiply({xs}[:, None], {ys}, {zs})" if rows and columns else f"multiply({xs}, {ys}, {zs})")
+    elif not rows and not columns:
+        source.emit(f"{zs}[()] = {xs}.dot({ys})")
+    elif left[1] == [] or not source.row(z).flags.c_contiguous:
+        if left[1]:
+            source.emit(f"{zs}[...] = {xs}.dot({ys})")
+        else:  # a vector times a matrix: the matrix first
+            y2 = _matrix(source, right[0], [right[1], summed], batch, copy)
+            if y2 is None:
+                return False
+            target = f"{source.here(y2)}.dot({xs}, {zs})"
+            source.emit(target if source.row(z).flags.c_contiguous else f"{zs}[...] = {source.here(y2)}.dot({xs})")
+    else:
+        source.emit(f"{xs}.dot({ys}, {zs})")
+    return True
+
+
+def _einsum(source: Source, a: Var, b: Var, out: Var, la: Letters, lb: Letters, lo: Letters) -> None:
+    names: dict[Any, str] = {}
+    for x in (*la, *lb, *lo):
+        names.setdefault(x, "abcdefghijklmnopqrstuvwxyz"[len(names)])
+    spec = ",".join("".join(names[x] for x in part) for part in (la, lb)) + "->" + "".join(names[x] for x in lo)
+    ahere, bhere, ohere = source.here(a), source.here(b), source.here(out)
+    source.emit(f"einsum({spec!r}, {ahere}, {bhere}, out={ohere})")

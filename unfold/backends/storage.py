@@ -1,0 +1,204 @@
+"""The variables of printed source: buffers, views of them, rows of them in loops."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from unfold.axis import Axis
+from unfold.binding import Array
+
+Letter = Any  # what a dimension of an array is: an axis, or a number or letter for the value's
+Letters = tuple[Letter, ...]
+RESERVED = {"np", "dtype", "empty", "zeros", "dot", "copyto", "run", "make", "zip", "list", "range"}
+
+
+@dataclass(eq=False)
+class Var:
+    """A variable of the source: an array whose dimensions are `letters`.
+
+    `shadow` has its shape, strides and dtype and is never read or written; `static` variables
+    are bound once, in the part of the source that prepares, the others at each call.
+    """
+
+    name: str
+    letters: Letters
+    shadow: Array
+    static: bool
+
+
+@dataclass
+class Loop:
+    """A loop being printed: what it zips over, and its body."""
+
+    axis: Axis
+    sign: int
+    before: list[str] = field(default_factory=list)
+    body: list[str] = field(default_factory=list)
+    rows: dict[tuple[Any, ...], tuple[str, str]] = field(default_factory=dict)  # key -> item, list
+
+
+@dataclass
+class Source:
+    """Lines of the two parts, and the names in them."""
+
+    prepare: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)  # of the call, outside all loops
+    loops: list[Loop] = field(default_factory=list)
+    env: dict[str, Any] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=lambda: set(RESERVED))
+    views: dict[tuple[Any, ...], Var] = field(default_factory=dict)
+
+    def name(self, wish: str) -> str:
+        """A new identifier near the wished one."""
+        base = re.sub(r"[^0-9A-Za-z_]+", "_", wish).strip("_") or "v"
+        base = f"v{base}" if base[0].isdigit() else base
+        base = f"{base}_" if keyword.iskeyword(base) else base
+        name, k = base, 2
+        while name in self.taken:
+            name, k = f"{base}_{k}", k + 1
+        self.taken.add(name)
+        return name
+
+    def emit(self, line: str) -> None:
+        """A line where printing stands: in the innermost loop, or outside all."""
+        (self.loops[-1].body if self.loops else self.lines).append(line)
+
+    def bind(self, static: bool, line: str) -> None:
+        """A line that binds a variable: once, or at each call before any loop."""
+        (self.prepare if static else self.lines).append(line)
+
+    def buffer(self, wish: str, letters: Letters, shape: Sequence[int], dtype: Any, fill: str = "empty") -> Var:
+        """A buffer of its own, allocated once."""
+        name = self.name(wish)
+        kind = "" if dtype is None else f", {self.dtype(dtype)}"
+        self.prepare.append(f"{name} = {fill}({_tuple(shape)}{kind})")
+        return Var(name, letters, np.empty(shape, dtype), True)
+
+    def dtype(self, dtype: Any) -> str:
+        return {"bool": "bool", "int64": "int"}.get(np.dtype(dtype).name, "dtype")
+
+    def constant(self, wish: str, value: Any) -> str:
+        """A name for an object that the source refers to."""
+        name = self.name(wish)
+        self.env[name] = value
+        return name
+
+    # ------------------------------------------------------------------ views
+    def view(self, var: Var, expression: str, shadow: Array, letters: Letters, wish: str = "") -> Var:
+        """A view of a variable, bound once however often it is used. `{}` stands for it."""
+        if expression == "{}":
+            return var if letters == var.letters else Var(var.name, letters, shadow, var.static)
+        key = (var.name, expression)
+        if key not in self.views:
+            name = self.name(wish or var.name)
+            self.bind(var.static, f"{name} = {expression.format(var.name)}")
+            self.views[key] = Var(name, letters, shadow, var.static)
+        found = self.views[key]
+        return Var(found.name, letters, shadow, found.static)
+
+    def index(self, var: Var, key: Sequence[Any], letters: Letters, wish: str = "") -> Var:
+        """`var[key]` for slices, numbers and None."""
+        keys = list(key)
+        while keys and keys[-1] == slice(None):
+            keys.pop()
+        if not keys:
+            return self.view(var, "{}", var.shadow, letters)
+        text = "{}[" + ", ".join(map(_key, keys)) + "]"
+        return self.view(var, text, var.shadow[tuple(keys)], letters, wish)
+
+    def arrange(self, var: Var, groups: Sequence[Sequence[Letter]], copy: bool) -> Var | None:
+        """The variable with its letters in the order of the groups and each group one
+        dimension (an empty one has size 1); None where that needs a copy and none is allowed."""
+        order = [var.letters.index(x) for group in groups for x in group]
+        expression, shadow = "{}", var.shadow
+        if order != list(range(len(order))):
+            expression += ".T" if order == list(range(len(order)))[::-1] else f".transpose({_items(order)})"
+            shadow = shadow.transpose(order)
+        sizes = {x: n for x, n in zip(var.letters, var.shadow.shape, strict=True)}
+        shape = [int(np.prod([sizes[x] for x in group], dtype=int)) for group in groups]
+        if shape != list(shadow.shape):
+            expression += f".reshape({_items(shape)})"
+            try:
+                shadow = shadow.reshape(shape, copy=False)
+            except ValueError:
+                if not copy or var.static:  # a copy made once would not see later values
+                    return None
+                shadow = np.empty(shape, shadow.dtype)
+        letters = tuple(g[0] if len(g) == 1 else tuple(g) for g in groups)
+        return self.view(var, expression, shadow, letters)
+
+    # ------------------------------------------------------------------ in loops
+    def here(self, var: Var) -> str:
+        """The variable as an expression where printing stands: its row inside loops."""
+        around = [loop for loop in self.loops if loop.axis in var.letters]
+        if not around:
+            return var.name
+        axes = tuple(loop.axis for loop in around)
+        if var.letters[: len(axes)] != axes:
+            rest = tuple(x for x in var.letters if x not in axes)
+            order = [var.letters.index(x) for x in (*axes, *rest)]
+            var = self.view(var, f"{{}}.transpose({_items(order)})", var.shadow.transpose(order), (*axes, *rest))
+        signs = tuple(loop.sign for loop in around)
+        name = self._rows(var, signs)
+        for loop in around:
+            key = (var.name, name)
+            if key not in loop.rows:
+                loop.rows[key] = (self.name(f"{var.name}_{loop.axis.name}"), name)
+            name = loop.rows[key][0]
+        return name
+
+    def _rows(self, var: Var, signs: tuple[int, ...]) -> str:
+        back = ", ".join("::-1" if s < 0 else ":" for s in signs)
+        source = "{}" + (f"[{back}]" if -1 in signs else "")
+        expression = f"list({source})" if len(signs) == 1 else _nested(source, len(signs))
+        return self.view(var, expression, var.shadow, var.letters, f"{var.name}_rows").name
+
+    def row(self, var: Var) -> Array:
+        """The shadow of what `here` gives."""
+        axes = [loop.axis for loop in self.loops if loop.axis in var.letters]
+        where = tuple(0 if x in axes else slice(None) for x in var.letters)
+        shape = [n for n, x in zip(var.shadow.shape, var.letters, strict=True) if x not in axes]
+        return var.shadow[where] if var.shadow.size else np.empty(shape, var.shadow.dtype)
+
+    def close(self, comment: str) -> None:
+        """End the innermost loop and print it where it stands."""
+        loop = self.loops.pop()
+        for line in loop.before:
+            self.emit(line)
+        items = [item for item, _ in loop.rows.values()]
+        lists = [rows for _, rows in loop.rows.values()]
+        self.emit(f"# {comment}")
+        if len(items) == 1:
+            self.emit(f"for {items[0]} in {lists[0]}:")
+        else:
+            self.emit(f"for {', '.join(items)} in zip({', '.join(lists)}):")
+        for line in loop.body or ["pass"]:
+            self.emit("    " + line)
+
+
+def _nested(source: str, depth: int) -> str:
+    expression = "list(r)"
+    for _ in range(depth - 2):
+        expression = f"[{expression} for r in r]"
+    return f"[{expression} for r in {source}]"
+
+
+def _items(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _tuple(numbers: Sequence[int]) -> str:
+    return f"({_items(numbers)},)" if len(numbers) == 1 else f"({_items(numbers)})"
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, slice):
+        start, stop = ("" if v is None else v for v in (key.start, key.stop))
+        return f"{start}:{stop}" + (f":{key.step}" if key.step not in (None, 1) else "")
+    return str(key)

@@ -1,0 +1,221 @@
+"""Graph to graph, for speed: what a plan does to a request before it schedules it.
+
+Each pass keeps every value (up to rounding) and can be left out. `OPTIMISATIONS` names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from unfold.axis import Axis
+from unfold.dependence import components, edges
+from unfold.dims import Shape
+from unfold.graph import Graph, postorder, rebuild, rewriting
+from unfold.node import Node, Symbol, apply, call
+from unfold.op import Along, Elementwise, Op
+from unfold.ops.linear import Contract
+from unfold.ops.time import Delay, Structural
+
+Passed = tuple[Graph, dict[Node, Node]]  # the graph, and what became of each node
+OPTIMISATIONS = ("hoist", "fuse", "reuse", "chunk")
+
+
+@dataclass(frozen=True)
+class Copy(Elementwise):
+    """the same value in a place of its own"""
+
+    def forward(self, xp: Any, a: Any) -> Any:
+        return xp.positive(a)
+
+
+@dataclass(frozen=True)
+class SumOfProducts(Op):
+    """sum over axes of a contraction: one matrix product over stacked rows"""
+
+    spec: str = "i,j->ij"
+    over: tuple[Axis, ...] = ()
+
+    symbol: ClassVar[str] = "Σ·"
+
+    @property
+    def spans(self) -> tuple[Axis, ...]:
+        return self.over
+
+    def infer_axes(self, *inputs: Node) -> tuple[Axis, ...]:
+        return tuple(a for a in super().infer_axes(*inputs) if a not in self.over)
+
+    def infer(self, *inputs: Node) -> tuple[Shape, str]:
+        return Contract(self.spec).infer(*inputs)
+
+
+def inline(graph: Graph) -> Passed:
+    """Symbols replaced by what defines them, and put in front of every delay instead: there
+    alone a cycle may close."""
+    done: dict[Node, Node] = {}
+    cut: dict[Node, Node] = {}  # what a time operation reads -> the symbol it reads it through
+
+    def moves(node: Node) -> Iterable[Node]:
+        return node.inputs if isinstance(node.op, Structural) else ()
+
+    def below(node: Node) -> Iterable[Node]:
+        return () if isinstance(node.op, Structural) else graph.inputs_of(node)
+
+    for node in postorder(graph.outputs.values(), moves, below):
+        if isinstance(node.op, Symbol):
+            continue
+        inputs = [_define(graph, u) for u in node.inputs]
+        if isinstance(node.op, Structural):
+            for u in inputs:
+                symbol = Node(Symbol(f"cut {len(cut)}"), (), u.axes, u.shape, u.dtype, u.where)
+                cut.setdefault(u, symbol)
+            done[node] = rebuild(node, tuple(cut[u] for u in inputs))
+        else:
+            done[node] = rebuild(node, tuple(done[u] for u in inputs))
+    definitions = {symbol: done[u] for u, symbol in cut.items()}
+    outputs = {name: done[_define(graph, u)] for name, u in graph.outputs.items()}
+    return Graph(outputs, definitions), done
+
+
+def _define(graph: Graph, node: Node) -> Node:
+    while isinstance(node.op, Symbol):
+        node = graph.definitions[node]
+    return node
+
+
+def separate(graph: Graph) -> Passed:
+    """A copy of every delayed value that cannot lie in one padded buffer with its boundary:
+    what no operation computes, and what is delayed with different boundary values."""
+    boundary: dict[tuple[Node, Axis, bool], tuple[Node, ...]] = {}
+
+    def rule(node: Node, inputs: tuple[Node, ...]) -> Node:
+        if not isinstance(node.op, Delay):
+            return rebuild(node, inputs)
+        source = _define(graph, node.inputs[0])
+        ends = tuple(_define(graph, u) for u in node.inputs[1:])
+        key = (source, node.op.axis, node.op.lag > 0)
+        known = boundary.setdefault(key, ends)
+        longest = max(known, ends, key=len)
+        same = bool(known) == bool(ends) and all(a is b for a, b in zip(known, ends, strict=False))
+        computed = not (source.op.leaf or source.op.structural or _is_view(source))
+        if same and computed and node.op.axis in source.axes:
+            boundary[key] = longest
+            return rebuild(node, inputs)
+        moved = inputs[0] if node.op.axis in inputs[0].axes else _spread(inputs[0], node.op.axis)
+        return rebuild(node, (apply(Copy(), moved), *inputs[1:]))
+
+    return rewriting(graph, rule)
+
+
+VIEWS = ("transpose", "reshape", "narrow", "broadcast_to")
+
+
+def _is_view(node: Node) -> bool:
+    return node.op.name in VIEWS
+
+
+def _spread(node: Node, axis: Axis) -> Node:
+    copy = Copy()
+    return Node(copy, (node,), (axis, *node.axes), node.shape, node.dtype, node.where)
+
+
+def hoist(graph: Graph) -> Passed:
+    """In a loop, products and sums regrouped so that what the loop does not change is combined
+    outside it: `(dc * g) * (i * (1 - i))` becomes `dc * (g * i * (1 - i))`."""
+    part_of, cyclic = loops_of(graph)
+    kept = set(graph.outputs.values())
+
+    def operands(root: Node) -> list[Node]:
+        out: list[Node] = []
+        stack = list(root.inputs)[::-1]
+        while stack:
+            u = stack.pop()
+            if (
+                u.op.name == root.op.name
+                and part_of.get(u) == part_of[root]
+                and len(graph.users[u]) == 1
+                and u not in kept
+                and u.shape == root.shape
+            ):
+                stack.extend(reversed(u.inputs))
+            else:
+                out.append(u)
+        return out
+
+    done: dict[Node, Node] = {}
+    for node in graph.order:
+        inputs = tuple(done[u] for u in node.inputs)
+        done[node] = rebuild(node, inputs)
+        if node.op.name not in ("add", "multiply") or part_of[node] not in cyclic:
+            continue
+        parts = operands(node)
+        outside = [done[u] for u in parts if part_of[u] != part_of[node]]
+        inside = [done[u] for u in parts if part_of[u] == part_of[node]]
+        if len(outside) < 2 or not inside:
+            continue
+        fixed = _fold(node.op.name, outside)
+        new = _fold(node.op.name, [*inside, fixed])
+        done[node] = Node(new.op, new.inputs, new.axes, node.shape, node.dtype, node.where)
+    definitions = {done[s]: done[graph.definitions[s]] for s in graph.order if isinstance(s.op, Symbol)}
+    return Graph({name: done[u] for name, u in graph.outputs.items()}, definitions), done
+
+
+def _fold(name: str, nodes: list[Node]) -> Node:
+    out = nodes[0]
+    for u in nodes[1:]:
+        out = call(name, out, u)
+    return out
+
+
+def loops_of(graph: Graph) -> tuple[dict[Node, int], set[int]]:
+    """The component of every node, and which components are cycles."""
+    links = edges(graph)
+    parts = components(graph.order, links)
+    part_of = {n: i for i, part in enumerate(parts) for n in part}
+    return part_of, {part_of[e.source] for e in links if part_of[e.source] == part_of[e.target]}
+
+
+def fuse(graph: Graph) -> Passed:
+    """A sum over axes of a product nobody else needs becomes one contraction over stacked rows."""
+    kept = set(graph.outputs.values())
+
+    def rule(node: Node, inputs: tuple[Node, ...]) -> Node:
+        (u, *_) = inputs or (node,)
+        over = node.op.over if isinstance(node.op, Along) else ()
+        axes = tuple(a for a in over if isinstance(a, Axis))
+        if node.op.name != "sum" or not axes or len(axes) != len(over) or len(u.inputs) != 2:
+            return rebuild(node, inputs)
+        old = node.inputs[0]
+        if len(graph.users[old]) > 1 or old in kept or any(v.dtype != node.dtype for v in u.inputs):
+            return rebuild(node, inputs)
+        spec = _spec(u)
+        if spec is None or not all(any(a in v.axes for v in u.inputs) for a in axes):
+            return rebuild(node, inputs)
+        return Node(SumOfProducts(spec, axes), u.inputs, node.axes, node.shape, node.dtype, node.where)
+
+    return rewriting(graph, rule)
+
+
+def _spec(node: Node) -> str | None:
+    """A product of two as a contraction, where one of them has letters the other lacks."""
+    if isinstance(node.op, Contract):
+        return node.op.spec
+    if node.op.name != "multiply":
+        return None
+    a, b = node.inputs
+    letters = "ijklmnop"[: len(node.shape)]
+    if {a.shape, b.shape} - {node.shape, ()} or a.shape == b.shape:
+        return None
+    left = letters if a.shape == node.shape else ""
+    return f"{left},{letters if b.shape == node.shape else ''}->{letters}"
+
+
+def optimised(graph: Graph, optimise: Iterable[str]) -> tuple[Graph, dict[Node, str]]:
+    """The request as a plan schedules it, and the names its nodes have in the equations."""
+    labels = {graph.definitions[s]: str(s.op) for s in reversed(graph.order) if isinstance(s.op, Symbol)}
+    passes = [inline, *([hoist] if "hoist" in optimise else []), *([fuse] if "fuse" in optimise else []), separate]
+    for improve in passes:
+        graph, done = improve(graph)
+        labels = {done[n]: label for n, label in labels.items() if n in done}
+    return graph, labels

@@ -1,0 +1,170 @@
+"""What a request needs, in which order, and where each value lives.
+
+The schedule says what is computed step by step and what for all steps at once. The plan adds
+storage: a value lives in a whole buffer over its axes (with room for its boundary values in
+front or behind, so that a delayed read is a view), or in a row that each step overwrites.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from unfold import dims
+from unfold.axis import Axis
+from unfold.binding import Binding
+from unfold.dependence import Loop, Schedule, schedule
+from unfold.errors import UnfoldError
+from unfold.graph import Graph
+from unfold.node import Node, Symbol
+from unfold.ops.time import Delay
+from unfold.passes import VIEWS, optimised
+
+
+class CannotPlan(UnfoldError):
+    """The schedule has a form the planner does not print; the reference runs it."""
+
+
+@dataclass
+class Plan:
+    """A request scheduled and stored, for arrays of the sizes in `bound`."""
+
+    graph: Graph
+    bound: Binding
+    optimise: tuple[str, ...]
+    labels: dict[Node, str]
+    schedule: Schedule
+    order: tuple[Axis, ...]  # of the leading dimensions of every buffer
+    loop_of: dict[Node, Loop] = field(default_factory=dict)  # the innermost
+    users: dict[Node, list[Node]] = field(default_factory=dict)  # through symbols
+    pads: dict[Node, dict[Axis, list[int]]] = field(default_factory=dict)  # [before, after]
+    rows: set[Node] = field(default_factory=set)  # overwritten at each step
+    carried: set[Node] = field(default_factory=set)  # those read at the next step
+
+    def resolve(self, node: Node) -> Node:
+        """The node behind a symbol."""
+        while isinstance(node.op, Symbol):
+            node = self.graph.definitions[node]
+        return node
+
+    def inputs(self, node: Node) -> list[Node]:
+        return [self.resolve(u) for u in node.inputs]
+
+    def axes(self, node: Node) -> tuple[Axis, ...]:
+        """The axes of a node in the order of its buffer."""
+        return tuple(a for a in self.order if a in node.axes)
+
+    def shape(self, node: Node) -> tuple[int, ...]:
+        """The shape of one value."""
+        return tuple(dims.evaluate(d, self.bound.sizes) for d in node.shape)
+
+    def nest(self, node: Node) -> list[Loop]:
+        """The loops around a node, outermost first."""
+        return self._nests.get(node, [])
+
+    _nests: dict[Node, list[Loop]] = field(default_factory=dict)
+
+
+def plan(graph: Graph, bound: Binding, optimise: Iterable[str]) -> Plan:
+    """Schedule a request and decide where its values live."""
+    optimise = tuple(optimise)
+    request, labels = optimised(graph, optimise)
+    steps = schedule(request)
+    result = Plan(request, bound, optimise, labels, steps, ())
+    _walk(result, steps, [])
+    result.order = _axis_order(result)
+    for node in request.order:
+        for u in result.inputs(node):
+            if not isinstance(node.op, Symbol):
+                result.users.setdefault(u, []).append(node)
+    _place(result)
+    return result
+
+
+def _walk(plan: Plan, items: Iterable[Node | Loop], nest: list[Loop]) -> None:
+    for item in items:
+        if isinstance(item, Loop):
+            if len(item.direction) > 1 or abs(item.direction[0][1]) != 1:
+                raise CannotPlan(f"a wavefront over {', '.join(a.name for a, _ in item.direction)}")
+            if nest and len(set(item.offsets.values())) > 1:
+                raise CannotPlan("a retimed loop inside another")
+            _walk(plan, item.body, [*nest, item])
+        else:
+            plan._nests[item] = nest
+            if nest:
+                plan.loop_of[item] = nest[-1]
+
+
+def _axis_order(plan: Plan) -> tuple[Axis, ...]:
+    """Axes that are stepped over stand before those that a step holds whole."""
+    axes = list(dict.fromkeys(a for n in plan.graph.order for a in n.axes))
+    before: dict[Axis, set[Axis]] = {a: set() for a in axes}
+    for node, nest in plan._nests.items():
+        looped = [loop.direction[0][0] for loop in nest]
+        for i, a in enumerate(looped):
+            for b in [*looped[i + 1 :], *(b for b in node.axes if b not in looped)]:
+                if b not in before[a]:
+                    before[b].add(a)
+    out: list[Axis] = []
+    while len(out) < len(axes):
+        ready = [a for a in axes if a not in out and before[a] <= set(out)]
+        out.append((ready or [a for a in axes if a not in out])[0])
+    return tuple(out)
+
+
+def _place(plan: Plan) -> None:
+    outputs = {plan.resolve(u) for u in plan.graph.outputs.values()}
+    delays: dict[Node, list[Node]] = {}
+    for node in plan.graph.order:
+        if isinstance(node.op, Delay):
+            delays.setdefault(plan.resolve(node.inputs[0]), []).append(node)
+    for node, nest in plan._nests.items():
+        if nest and node not in outputs and not node.op.structural and not isinstance(node.op, Symbol):
+            if _stays(plan, node, delays.get(node, [])):
+                plan.rows.add(node)
+                if delays.get(node):
+                    plan.carried.add(node)
+    for source, moved in delays.items():
+        if source not in plan.rows:
+            pads = plan.pads.setdefault(source, {})
+            for d in moved:
+                assert isinstance(d.op, Delay)
+                room = pads.setdefault(d.op.axis, [0, 0])
+                side = 0 if d.op.lag > 0 else 1
+                room[side] = max(room[side], abs(d.op.lag))
+
+
+def _stays(plan: Plan, node: Node, delays: list[Node]) -> bool:
+    """Whether a value is needed only within its step, or once more at the next one, before
+    it is overwritten."""
+    loop = plan.loop_of[node]
+    position = {n: i for i, n in enumerate(loop.body) if isinstance(n, Node)}
+    axis, sign = loop.direction[0]
+    retimed = len(set(loop.offsets.values())) > 1
+    for user in plan.users.get(node, []):
+        if user.op.structural and user not in delays:
+            return False
+        if user in delays:
+            assert isinstance(user.op, Delay)
+            if len(delays) > 1 or retimed or (user.op.axis, user.op.lag * sign) != (axis, 1):
+                return False
+        readers = _readers(plan, user)
+        if readers is None or any(plan.loop_of.get(r) is not loop or r not in position for r in readers):
+            return False
+        if user in delays and any(position[r] > position[node] for r in readers):
+            return False
+    return True
+
+
+def _readers(plan: Plan, user: Node) -> list[Node] | None:
+    """A reader, and those who read it where it is only a view; None when that goes too far."""
+    out: list[Node] = []
+    stack = [user]
+    while stack:
+        reader = stack.pop()
+        out.append(reader)
+        if reader.op.structural and reader is not user:
+            return None
+        if reader.op.name in VIEWS or reader.op.structural:
+            stack.extend(plan.users.get(reader, []))
+    return out
