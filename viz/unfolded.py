@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from unfold.axis import Axis
 from viz import labels
@@ -15,6 +16,7 @@ from viz.cyclic import describe, said
 from viz.drawing import Box, Drawing, Point, Text, bounds
 from viz.layout import Step, circle, groups, label_of, step, tone_of, variants
 from viz.scene import Edge, Scene
+from viz.several import fan, lattice
 from viz.style import EDGE, MATH, ROW
 from viz.variables import Arrow, Model
 
@@ -63,9 +65,16 @@ def shown(n: int, limit: int = LIMIT) -> tuple[int | None, ...]:
     return tuple(range(1, n + 1)) if n <= max(limit, 6) else (1, 2, 3, None, n - 1, n)
 
 
-def draw(model: Model, sizes: Mapping[Axis, int], limit: int = LIMIT, relative: bool = False) -> Drawing:
-    """The picture of a system unfolded to `sizes` steps; `relative` names them t-1, t, t+1."""
-    builder = _Builder(model, sizes, limit, relative)
+def draw(
+    model: Model,
+    sizes: Mapping[Axis, int],
+    limit: int = LIMIT,
+    relative: bool = False,
+    weights: Mapping[str, Any] | None = None,
+) -> Drawing:
+    """The picture of a system unfolded to `sizes` steps; `relative` names them t-1, t, t+1;
+    `weights` are values of variables over two axes, drawn as widths."""
+    builder = Builder(model, sizes, limit, relative, weights or {})
     builder.columns()
     builder.arrows()
     steps = ", ".join(f"{a.name} = 1..{n}" for a, n in sizes.items())
@@ -73,9 +82,16 @@ def draw(model: Model, sizes: Mapping[Axis, int], limit: int = LIMIT, relative: 
     return builder.scene.drawing(title, describe(model))
 
 
-class _Builder:
-    def __init__(self, model: Model, sizes: Mapping[Axis, int], limit: int, relative: bool) -> None:
+class Builder:
+    """A scene being filled, column by column, then arrow by arrow."""
+
+    def __init__(
+        self, model: Model, sizes: Mapping[Axis, int], limit: int, relative: bool, weights: Mapping[str, Any]
+    ) -> None:
         self.model, self.sizes, self.limit, self.relative = model, sizes, limit, relative
+        self.weights = weights
+        self.gathered: set[str] = set()  # variables whose sums over an axis are drawn as a fan
+        self.members: dict[Axis, list[str]] = {}  # the shapes of each axis's columns
         self.scene = Scene()
         self.colours = variants(model)
         self.column: dict[Axis, Columns] = {}
@@ -95,6 +111,8 @@ class _Builder:
         parts = [(h, keys) for h, keys in groups(self.model).items()]
         layouts: dict[tuple[str, ...], Step] = {}
         inside: dict[tuple[str, ...], list[str]] = {}
+        grids = {h: keys for h, keys in parts if len(h) > 1}
+        parts = [(h, keys) for h, keys in parts if h not in grids]
         for h, keys in parts:
             inside[h] = [k for k in keys if self.model.variables[k].axes] if h else keys
             layouts[h] = step(self.model, inside[h])
@@ -109,7 +127,12 @@ class _Builder:
             axis = next((a for a in self.sizes if (a.name,) == h), None)
             if axis is None:
                 for k in keys:
-                    self.free[k] = (x + self.offset[k][0], self.offset[k][1])
+                    fans = any(
+                        self._axes(a.target) and a.target not in self.model.boundaries
+                        for a in self.model.out_of(k)
+                    )
+                    drop = 1.6 * ROW if fans and several else 0.0
+                    self.free[k] = (x + self.offset[k][0], self.offset[k][1] + drop)
                     self.scene.add(circle(self.model.variables[k], self.free[k], k, size=20.0))
                 x += GAP
                 continue
@@ -123,7 +146,17 @@ class _Builder:
             self._boundaries(c, keys)
             if several:
                 self._frame(c, inside[h])
+            self.members[axis] = [f"{k}@{at}" for k in inside[h] for at in c.steps if at is not None]
             x = c.right + s.width / 2 + GAP
+        for h, keys in grids.items():
+            if all(any(a.name == n for a in self.column) for n in h):
+                fan(self, keys)
+            elif len(h) == 2:
+                x += lattice(self, keys, x)
+
+    def _axes(self, key: str) -> tuple[Axis, ...]:
+        v = self.model.variables.get(key) or self.model.boundaries.get(key)
+        return v.axes if v is not None else ()
 
     def _level(self, s: Step, keys: Sequence[str]) -> float:
         states = [s.places[k][1] for k in keys if self.model.variables[k].role in ("state", "reverse")]
@@ -220,13 +253,15 @@ class _Builder:
         tone = "cell" if not self.scene.back else "cell2"
         self.scene.back.append(Box(((l + r) / 2, (t + b) / 2), w, h, tone, corner=12))
         words = labels.expression(f"{c.axis.name}=1,…,{c.size}")
-        self.scene.extra.append(Text(((l + r) / 2, b + 30), words, EDGE))
+        self.scene.add(Text(((l + r) / 2, b + 30), words, EDGE, name=f"caption {c.axis.name}"))
 
     # ------------------------------------------------------------------ arrows
     def arrows(self) -> None:
         for a in self.model.arrows:
             source, target = self.model.variables.get(a.source), self._target(a)
-            if target is None or source is None or len(source.axes) > 1 or len(target.axes) > 1:
+            if target is None or source is None or len(target.axes) > 1:
+                continue
+            if (len(source.axes) > 1 and target.axes) or (None in a.at and a.target in self.gathered):
                 continue
             self._arrow(a)
 
@@ -269,6 +304,9 @@ class _Builder:
         """The names of the shapes an arrow starts from, for its target at a step."""
         if not a.at:
             return [a.source]
+        if len(a.at) > 1:
+            steps = [i.resolve(0, self.sizes[i.axis]) for i in a.at if i is not None and i.kind != "now"]
+            return [f"{a.source}@{','.join(map(str, steps))}"] if len(steps) == len(a.at) else []
         (i,) = a.at
         axis = self.model.variables[a.source].axes[0]
         c = self.column.get(axis)

@@ -31,6 +31,7 @@ class Variable:
     node: Node = field(compare=False)
     role: str = "hidden"
     index: tuple[Index, ...] = ()
+    makes: str = ""  # the operation that computes it
 
     @property
     def key(self) -> str:
@@ -103,7 +104,11 @@ def model(graph: Graph) -> Model:
         elif isinstance(node.op, Symbol):
             fixed = any(i.kind != "now" for i in node.op.index if isinstance(i, Index))
             index = tuple(i for i in node.op.index if isinstance(i, Index)) if fixed else ()
-            v = Variable(node.op.label if fixed else _name(node), node.axes, node, "hidden", index)
+            made = graph.definitions[node]
+            while made.op.name in ("pick", "broadcast_to"):
+                made = made.inputs[0]
+            name = node.op.label if fixed else _name(node)
+            v = Variable(name, node.axes, node, "hidden", index, made.op.name)
             (boundaries if fixed else things)[v.key] = v
             bodies.append((v, graph.definitions[node]))
     for name, node in graph.outputs.items():
