@@ -24,7 +24,7 @@ from unfold.lags import edges as edges
 from unfold.lags import edges_into as edges_into
 from unfold.lags import potentials
 from unfold.node import Node
-from unfold.ops.time import At
+from unfold.ops.time import At, sources
 
 if TYPE_CHECKING:
     from unfold.graph import Graph
@@ -59,7 +59,7 @@ def check_legality(graph: Graph) -> None:
     sizes = {a: a.size for a in graph.axes if isinstance(a.size, int)}
     for node in graph.order:
         if isinstance(node.op, At) and node.op.axis in sizes:
-            node.op.sources(np.asarray(0), sizes[node.op.axis], len(node.inputs))
+            sources(node, np.asarray(0), sizes[node.op.axis])
     try:
         schedule(graph)
     except DefinitionError as error:

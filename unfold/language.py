@@ -205,7 +205,9 @@ class Var(Operators):
         if missing := [p for p in needed if p not in self.symbols]:
             self._raise_missing(index, [p for p in needed if p != self._now], missing, where)
         assert node is not None
-        return node
+        if node.op.leaf:
+            return node
+        return Node(node.op, node.inputs, node.axes, node.shape, node.dtype, where)
 
     def _resolve(self, done: Pattern, rest: Pattern, needed: dict[Pattern, None]) -> Node | None:
         if not rest:

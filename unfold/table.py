@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from unfold.axis import Axis
 from unfold.errors import UnknownName
 from unfold.node import Node, Symbol
-from unfold.ops.time import Structural, zeros
+from unfold.ops.time import Structural, sources, zeros
 
 if TYPE_CHECKING:
     from unfold.graph import Graph
@@ -199,7 +199,7 @@ class _Reader:
         op = node.op
         assert isinstance(op, Structural)
         here = at.get(op.axis, np.asarray(0, dtype=np.int32))
-        which, index = op.sources(here, self.sizes[op.axis], len(node.inputs))
+        which, index = sources(node, here, self.sizes[op.axis])
         out: Rows = np.asarray(0, dtype=np.int32)
         for number in range(-1, len(node.inputs)):
             mask = which == number

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +15,10 @@ from unfold.dims import Shape
 from unfold.errors import UnfoldError
 from unfold.graph import Graph, rebuild, rewrite
 from unfold.node import Named, Node, Symbol, apply, call, constant, enlist
-from unfold.op import Along, Op, promote
+from unfold.op import Along, Op
+from unfold.ops.index import Widen
 from unfold.ops.reduce import Collect
-from unfold.ops.time import Size, Step, Structural, zeros
+from unfold.ops.time import Size, Step, Structural, sources, zeros
 from unfold.table import build
 
 At = Mapping[Axis, int]
@@ -63,7 +65,7 @@ def needs(graph: Graph, node: Node, at: At, extents: Mapping[Axis, int]) -> list
     """What the value of a node at an index is computed from: nodes and their indices."""
     op = node.op
     if isinstance(op, Structural) and op.axis in extents:
-        which, index = op.sources(np.asarray(at.get(op.axis, 0)), extents[op.axis], len(node.inputs))
+        which, index = sources(node, np.asarray(at.get(op.axis, 0)), extents[op.axis])
         return [(node.inputs[int(which)], {**at, op.axis: int(index)})] if which >= 0 else []
     whole = [a for a in op.spans if a in extents]
     out = []
@@ -136,10 +138,13 @@ class Instances(Mapping[Node, Node]):
         if isinstance(op, Symbol):
             return self._symbol(node, op, at, axes)
         if isinstance(op, Named):
-            index = tuple(at[a] if a in at else a.now for a in node.axes) if axes != node.axes else op.index
-            return Node(replace(op, index=index), (), axes, node.shape, node.dtype, node.where)
+            places = (op.index or tuple(a.now for a in node.axes)) if axes != node.axes else op.index
+            return Node(
+                replace(op, index=self._index(places, at)), (), axes, node.shape, node.dtype, node.where
+            )
         if isinstance(op, Pick) and op.axis in self.extents:
-            return call("getitem", inputs[0], at[op.axis] - 1)
+            picked = Pick(op.axis, at[op.axis], len(inputs[0].shape))
+            return Node(picked, inputs, axes, node.shape, node.dtype, node.where)
         if any(a in self.extents for a in op.spans):
             if not inputs:
                 return zeros(node.shape, node.dtype)
@@ -147,16 +152,19 @@ class Instances(Mapping[Node, Node]):
         return Node(op, inputs, axes, node.shape, node.dtype, node.where)
 
     def _symbol(self, node: Node, op: Symbol, at: At, axes: tuple[Axis, ...]) -> Node:
-        index = tuple(
-            i.resolve(at.get(i.axis, 0), self.extents[i.axis])
-            if isinstance(i, Index) and i.axis in self.extents
-            else i
-            for i in op.index
-        )
+        index = self._index(op.index, at)
         index += tuple(at[a] for a in node.axes if a in self.extents and not _mentions(op, a))
         made = Node(Symbol(op.label, index), (), axes, node.shape, node.dtype, node.where)
         self._origin[made] = (node, at)
         return made
+
+    def _index(self, places: tuple[Index | int, ...], at: At) -> tuple[Index | int, ...]:
+        return tuple(
+            i.resolve(at.get(i.axis, 0), self.extents[i.axis])
+            if isinstance(i, Index) and i.axis in self.extents
+            else i
+            for i in places
+        )
 
 
 def _mentions(op: Symbol, axis: Axis) -> bool:
@@ -194,15 +202,29 @@ class Outputs(Mapping[str, Node]):
 @enlist
 @dataclass(frozen=True)
 class Pick(Op):
-    """Step t of what `Collect` put side by side."""
+    """entry t of the first dimension of a: step t of what `collect` put side by side"""
 
     axis: Axis = Axis("t")
+    step: int = 0  # 0: the step at hand
+    rank: int = 1  # of the value that is read
+
+    symbol, linear = "[t]", True
 
     def infer_axes(self, *inputs: Node) -> tuple[Axis, ...]:
-        return (*inputs[0].axes, self.axis)
+        return inputs[0].axes if self.step else (*inputs[0].axes, self.axis)
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
-        return inputs[0].shape[1:], promote(None, *inputs)
+        return inputs[0].shape[1:], inputs[0].dtype
+
+    def forward(self, xp: Any, a: Any) -> Any:
+        return a[(..., self.step - 1, *[slice(None)] * (self.rank - 1))]
+
+    def vjp(self, ct: Node, out: Node, a: Node) -> Sequence[Node | None]:
+        row = call("reshape", ct, (1, *ct.shape))
+        return (apply(Widen(self.step - 1, self.step, 1, -self.rank, a.shape[0]), row),)
+
+
+_NESTING = ("sum", "max", "min", "prod", "logsumexp", "any", "all")  # one axis after the other
 
 
 def _lower(graph: Graph, extents: Mapping[Axis, int]) -> Graph:
@@ -211,6 +233,13 @@ def _lower(graph: Graph, extents: Mapping[Axis, int]) -> Graph:
 
     def lowered(node: Node, inputs: tuple[Node, ...]) -> Node:
         whole = [a for a in node.op.spans if a in extents]
+        rest = tuple(a for a in node.op.spans if a not in extents)
+        if whole and rest and isinstance(node.op, Along):
+            if node.op.name not in _NESTING:
+                names = ", ".join(a.name for a in node.op.spans)
+                raise UnfoldError(f"{node} acts along {names} at once; unfold these axes together")
+            inputs = tuple(apply(replace(node.op, over=rest), u) for u in inputs)
+            node = apply(replace(node.op, over=tuple(whole)), *inputs)
         if not whole or not isinstance(node.op, Along) or node.op.name in ("sum", "collect"):
             return rebuild(node, inputs)
         op, gathered = node.op, list(inputs)

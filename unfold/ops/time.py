@@ -182,6 +182,16 @@ class Zeros(Leaf):
     symbol: ClassVar[str] = "0"
 
 
+def sources(node: Node, at: Ints, size: int) -> tuple[Ints, Ints]:
+    """`sources` of a time operation at the given steps; an error names the read and its line."""
+    assert isinstance(node.op, Structural)
+    try:
+        return node.op.sources(at, size, len(node.inputs))
+    except OutOfRange as error:
+        where = f" ({node.where})" if node.where else ""
+        raise OutOfRange(f"{node}: {error.message}{where}", axis=node.op.axis, size=size) from None
+
+
 def zeros(shape: Shape, dtype: str = "float") -> Node:
     """Zeros of a shape (dimensions may be names)."""
     return Node(Zeros(), shape=shape, dtype=dtype)
