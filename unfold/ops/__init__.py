@@ -1,5 +1,42 @@
-"""The operations, each in one place: elementwise, linear, reduce, shape, index, nn, time."""
+"""The operations, each in one place.
 
-from unfold.ops import elementwise, index, linear, nn, reduce, shape, time
+Entry by entry: elementwise (arithmetic, choice, comparison), exponential, trigonometric,
+activation. Of values: linear (products), matrix, reduce, shape, rearrange, index, choose, nn.
+Along time: time (delays and their like), along (windows and the like).
+"""
 
-__all__ = ["elementwise", "index", "linear", "nn", "reduce", "shape", "time"]
+from unfold.ops import (
+    activation,
+    along,
+    choose,
+    elementwise,
+    exponential,
+    index,
+    linear,
+    matrix,
+    nn,
+    rearrange,
+    reduce,
+    scan,
+    shape,
+    time,
+    trigonometric,
+)
+
+__all__ = [
+    "activation",
+    "along",
+    "choose",
+    "elementwise",
+    "exponential",
+    "index",
+    "linear",
+    "matrix",
+    "nn",
+    "rearrange",
+    "reduce",
+    "scan",
+    "shape",
+    "time",
+    "trigonometric",
+]

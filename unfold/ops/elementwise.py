@@ -1,17 +1,31 @@
-"""Operations on every entry alone. Forwards are complex-safe: ties and branches look at the
-real part, so that the complex step follows the declared subgradient."""
+"""Arithmetic, choice and comparison, on every entry alone.
+
+Forwards are complex-safe: branches look at the real part, so that the complex step follows
+the declared subgradient. A NaN in an argument is a NaN in the result.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
 
-from unfold.node import Node, call, operation
+import numpy as np
+
+from unfold.node import Constant, Node, as_node, call, operation
 from unfold.op import Elementwise, register
 
 Cts = Sequence[Node | None]
+
+
+@dataclass(frozen=True)
+class Ufunc(Elementwise):
+    """One NumPy function of the same name."""
+
+    def forward(self, xp: Any, *xs: Any) -> Any:
+        return getattr(xp, self.name)(*xs)
 
 
 @dataclass(frozen=True)
@@ -28,72 +42,75 @@ class Add(Elementwise):
 
 
 @dataclass(frozen=True)
-class Subtract(Elementwise):
+class Subtract(Ufunc):
     """a - b"""
 
     symbol, infix = "−", ("-", 10)
-
-    def forward(self, xp: Any, a: Any, b: Any) -> Any:
-        return xp.subtract(a, b)
 
     def vjp(self, ct: Node, out: Node, a: Node, b: Node) -> Cts:
         return ct, -ct
 
 
 @dataclass(frozen=True)
-class Multiply(Elementwise):
+class Multiply(Ufunc):
     """a * b, entry by entry"""
 
     symbol, infix, tex = "×", ("*", 20), r"{0} \odot {1}"
-
-    def forward(self, xp: Any, a: Any, b: Any) -> Any:
-        return xp.multiply(a, b)
 
     def vjp(self, ct: Node, out: Node, a: Node, b: Node) -> Cts:
         return ct * b, ct * a
 
 
 @dataclass(frozen=True)
-class Divide(Elementwise):
+class Divide(Ufunc):
     """a / b"""
 
     symbol, infix, tex, kind = "÷", ("/", 20), r"\frac{{{0}}}{{{1}}}", "float"
     domain = ((-2.0, 2.0), (0.5, 2.0))
-
-    def forward(self, xp: Any, a: Any, b: Any) -> Any:
-        return xp.divide(a, b)
 
     def vjp(self, ct: Node, out: Node, a: Node, b: Node) -> Cts:
         return ct / b, -ct * out / b
 
 
 @dataclass(frozen=True)
-class Negative(Elementwise):
+class Negative(Ufunc):
     """-a"""
 
     symbol, tex = "−", "-{0}"
-
-    def forward(self, xp: Any, a: Any) -> Any:
-        return xp.negative(a)
 
     def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
         return (-ct,)
 
 
 @dataclass(frozen=True)
-class Power(Elementwise):
+class Reciprocal(Elementwise):
+    """1 / a"""
+
+    symbol, tex, kind, domain = "1/a", r"\frac{{1}}{{{0}}}", "float", ((0.5, 2.0),)
+
+    def forward(self, xp: Any, a: Any) -> Any:
+        return xp.divide(1.0, a)
+
+    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
+        return (-ct * call("square", out),)
+
+
+@dataclass(frozen=True)
+class Power(Ufunc):
     """a ** b; the gradient in b is 0 where a is 0"""
 
     symbol, infix, tex = "^", ("**", 40), "{{{0}}}^{{{1}}}"
     domain = ((0.5, 2.0), (-2.0, 2.0))
 
-    def forward(self, xp: Any, a: Any, b: Any) -> Any:
-        return xp.power(a, b)
-
     def vjp(self, ct: Node, out: Node, a: Node, b: Node) -> Cts:
+        one_less = b - 1
+        if isinstance(b.op, Constant) and b.op.value.all():
+            one_less = as_node(b.op.value - 1)
+        else:  # a ** 0 is 1, with a slope of 0 also where a is 0
+            one_less = call("where", call("equal", b, 0), 1, one_less)
         zero = call("equal", a, 0)
         log = call("log", call("where", zero, 1.0, a))
-        return ct * b * a ** (b - 1), call("where", zero, 0.0, ct * out * log)
+        return ct * (b * power(a, one_less)), call("where", zero, 0.0, ct * (out * log))
 
 
 @dataclass(frozen=True)
@@ -110,68 +127,14 @@ class Square(Elementwise):
 
 
 @dataclass(frozen=True)
-class Exp(Elementwise):
-    """e ** a"""
+class Remainder(Ufunc):
+    """a - floor(a / b) * b"""
 
-    kind, tex = "float", r"\exp({0})"
+    symbol, tex, domain = "mod", r"{0} \bmod {1}", ((-2.0, 2.0), (0.5, 2.0))
+    complex_safe, real = False, True
 
-    def forward(self, xp: Any, a: Any) -> Any:
-        return xp.exp(a)
-
-    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
-        return (ct * out,)
-
-
-@dataclass(frozen=True)
-class Log(Elementwise):
-    """the natural logarithm of a"""
-
-    kind, tex, domain = "float", r"\log({0})", ((0.2, 3.0),)
-
-    def forward(self, xp: Any, a: Any) -> Any:
-        return xp.log(a)
-
-    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
-        return (ct / a,)
-
-
-@dataclass(frozen=True)
-class Sqrt(Elementwise):
-    """the square root of a"""
-
-    kind, tex, domain, symbol = "float", r"\sqrt{{{0}}}", ((0.2, 3.0),), "√"
-
-    def forward(self, xp: Any, a: Any) -> Any:
-        return xp.sqrt(a)
-
-    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
-        return (0.5 * ct / out,)
-
-
-@dataclass(frozen=True)
-class Tanh(Elementwise):
-    """the hyperbolic tangent of a"""
-
-    kind, tex = "float", r"\tanh({0})"
-
-    def forward(self, xp: Any, a: Any) -> Any:
-        return xp.tanh(a)
-
-    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
-        return (ct * (1.0 - call("square", out)),)
-
-
-@dataclass(frozen=True)
-class Sigmoid(Elementwise):
-    """1 / (1 + exp(-a))"""
-
-    kind, tex, symbol = "float", r"\sigma({0})", "σ"
-
-    def forward(self, xp: Any, a: Any) -> Any:
-        return xp.add(xp.multiply(xp.tanh(xp.multiply(a, 0.5)), 0.5), 0.5)
-
-    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
-        return (ct * (out * (1.0 - out)),)
+    def vjp(self, ct: Node, out: Node, a: Node, b: Node) -> Cts:
+        return ct, -ct * call("floor", a / b)
 
 
 @dataclass(frozen=True)
@@ -179,9 +142,10 @@ class Maximum(Elementwise):
     """the greater of a and b; at a tie the gradient goes to a"""
 
     symbol, tex, domain = "max", r"\max({0}, {1})", ((-2.0, 2.0), (-2.0, 2.0))
+    real = True
 
     def forward(self, xp: Any, a: Any, b: Any) -> Any:
-        return xp.where(xp.real(a) >= xp.real(b), a, b)
+        return xp.where(xp.logical_or(xp.less(xp.real(a), xp.real(b)), xp.isnan(b)), b, a)
 
     def vjp(self, ct: Node, out: Node, a: Node, b: Node) -> Cts:
         first = call("less_equal", b, a)
@@ -193,9 +157,10 @@ class Minimum(Elementwise):
     """the smaller of a and b; at a tie the gradient goes to a"""
 
     symbol, tex, domain = "min", r"\min({0}, {1})", ((-2.0, 2.0), (-2.0, 2.0))
+    real = True
 
     def forward(self, xp: Any, a: Any, b: Any) -> Any:
-        return xp.where(xp.real(a) <= xp.real(b), a, b)
+        return xp.where(xp.logical_or(xp.less(xp.real(b), xp.real(a)), xp.isnan(b)), b, a)
 
     def vjp(self, ct: Node, out: Node, a: Node, b: Node) -> Cts:
         first = call("less_equal", a, b)
@@ -203,35 +168,10 @@ class Minimum(Elementwise):
 
 
 @dataclass(frozen=True)
-class Relu(Elementwise):
-    """max(a, 0); the gradient at 0 is 0"""
-
-    tex = r"\mathrm{{relu}}({0})"
-
-    def forward(self, xp: Any, a: Any) -> Any:
-        return xp.where(xp.real(a) > 0, a, 0)
-
-    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
-        return (call("where", call("less", 0, a), ct, 0.0),)
-
-
-@dataclass(frozen=True)
-class Softplus(Elementwise):
-    """log(1 + exp(a))"""
-
-    kind, tex = "float", r"\mathrm{{softplus}}({0})"
-
-    def forward(self, xp: Any, a: Any) -> Any:
-        positive = xp.where(xp.real(a) > 0, a, 0)
-        return xp.add(positive, xp.log1p(xp.exp(xp.where(xp.real(a) > 0, -a, a))))
-
-    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
-        return (ct * call("sigmoid", a),)
-
-
-@dataclass(frozen=True)
 class Sign(Elementwise):
     """-1, 0 or 1; its gradient is 0"""
+
+    real = True
 
     def forward(self, xp: Any, a: Any) -> Any:
         return xp.sign(xp.real(a))
@@ -244,7 +184,7 @@ class Sign(Elementwise):
 class Abs(Elementwise):
     """|a|; the gradient at 0 is 0"""
 
-    tex, symbol = r"\left|{0}\right|", "|·|"
+    tex, symbol, real = r"\left|{0}\right|", "|·|", True
 
     def forward(self, xp: Any, a: Any) -> Any:
         return xp.multiply(a, xp.sign(xp.real(a)))
@@ -254,10 +194,49 @@ class Abs(Elementwise):
 
 
 @dataclass(frozen=True)
+class Stepped(Elementwise):
+    """A step function: its gradient is 0."""
+
+    real = True
+
+    def forward(self, xp: Any, a: Any) -> Any:
+        return getattr(xp, self.name)(xp.real(a))
+
+    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
+        return (None,)
+
+
+@dataclass(frozen=True)
+class Floor(Stepped):
+    """the greatest integer not above a; its gradient is 0"""
+
+    symbol, tex = "⌊a⌋", r"\lfloor {0} \rfloor"
+
+
+@dataclass(frozen=True)
+class Ceil(Stepped):
+    """the smallest integer not below a; its gradient is 0"""
+
+    symbol, tex = "⌈a⌉", r"\lceil {0} \rceil"
+
+
+@dataclass(frozen=True)
+class Rint(Stepped):
+    """the nearest integer, halves to the even one; its gradient is 0"""
+
+    kind = "float"
+
+
+@dataclass(frozen=True)
+class Trunc(Stepped):
+    """a without its fraction; its gradient is 0"""
+
+
+@dataclass(frozen=True)
 class Where(Elementwise):
     """a where the condition holds, b elsewhere"""
 
-    symbol = "?"
+    symbol, linear, data = "?", True, (0,)
     domain = ((0.0, 1.0), (-2.0, 2.0), (-2.0, 2.0))
 
     def infer(self, *inputs: Node) -> Any:
@@ -276,10 +255,13 @@ class Comparison(Elementwise):
     """Data, not differentiable: the result is bool."""
 
     differentiable = False
-    domain = ((-2.0, 2.0), (-2.0, 2.0))
+    domain: ClassVar[tuple[tuple[float, float], ...]] = ((-2.0, 2.0), (-2.0, 2.0))
 
     def infer(self, *inputs: Node) -> Any:
         return super().infer(*inputs)[0], "bool"
+
+    def forward(self, xp: Any, *xs: Any) -> Any:
+        return getattr(xp, self.name)(*map(xp.real, xs))
 
     def vjp(self, ct: Node, out: Node, *inputs: Node) -> Cts:
         return [None] * len(inputs)
@@ -289,30 +271,21 @@ class Comparison(Elementwise):
 class Less(Comparison):
     """a < b"""
 
-    symbol, infix = "<", ("<", 5)
-
-    def forward(self, xp: Any, a: Any, b: Any) -> Any:
-        return xp.less(xp.real(a), xp.real(b))
+    symbol, infix, real = "<", ("<", 5), True
 
 
 @dataclass(frozen=True)
 class Less_equal(Comparison):
     """a <= b"""
 
-    symbol, infix, tex = "≤", ("<=", 5), r"{0} \le {1}"
-
-    def forward(self, xp: Any, a: Any, b: Any) -> Any:
-        return xp.less_equal(xp.real(a), xp.real(b))
+    symbol, infix, tex, real = "≤", ("<=", 5), r"{0} \le {1}", True
 
 
 @dataclass(frozen=True)
 class Equal(Comparison):
     """a == b (write `uf.equal(a, b)`)"""
 
-    symbol, infix, tex = "=", ("==", 5), "{0} = {1}"
-
-    def forward(self, xp: Any, a: Any, b: Any) -> Any:
-        return xp.equal(xp.real(a), xp.real(b))
+    symbol, infix, tex, real = "=", ("==", 5), "{0} = {1}", True
 
 
 @dataclass(frozen=True)
@@ -321,9 +294,6 @@ class Logical_and(Comparison):
 
     symbol, infix, tex = "∧", ("&", 6), r"{0} \land {1}"
 
-    def forward(self, xp: Any, a: Any, b: Any) -> Any:
-        return xp.logical_and(a, b)
-
 
 @dataclass(frozen=True)
 class Logical_or(Comparison):
@@ -331,19 +301,26 @@ class Logical_or(Comparison):
 
     symbol, infix, tex = "∨", ("|", 6), r"{0} \lor {1}"
 
-    def forward(self, xp: Any, a: Any, b: Any) -> Any:
-        return xp.logical_or(a, b)
-
 
 @dataclass(frozen=True)
 class Logical_not(Comparison):
     """not a"""
 
-    symbol, tex = "¬", r"\lnot {0}"
+    symbol, tex, domain = "¬", r"\lnot {0}", ((-2.0, 2.0),)
+
+
+@dataclass(frozen=True)
+class Isnan(Comparison):
+    """whether a is not a number"""
+
     domain = ((-2.0, 2.0),)
 
-    def forward(self, xp: Any, a: Any) -> Any:
-        return xp.logical_not(a)
+
+@dataclass(frozen=True)
+class Isfinite(Comparison):
+    """whether a is neither infinite nor NaN"""
+
+    domain = ((-2.0, 2.0),)
 
 
 @dataclass(frozen=True)
@@ -360,21 +337,36 @@ class Stop_gradient(Elementwise):
 
 
 add, subtract, multiply, divide = map(operation, (Add, Subtract, Multiply, Divide))
-negative, square = map(operation, (Negative, Square))
+negative, square, reciprocal, remainder = map(operation, (Negative, Square, Reciprocal, Remainder))
 _power = operation(Power)
-exp, log, sqrt, tanh, sigmoid = map(operation, (Exp, Log, Sqrt, Tanh, Sigmoid))
-maximum, minimum, relu, softplus, sign, abs = map(operation, (Maximum, Minimum, Relu, Softplus, Sign, Abs))
+maximum, minimum, sign = map(operation, (Maximum, Minimum, Sign))
+_abs = operation(Abs)
+floor, ceil, rint, trunc = map(operation, (Floor, Ceil, Rint, Trunc))
 where, less, less_equal, equal = map(operation, (Where, Less, Less_equal, Equal))
 logical_and, logical_or, logical_not = map(operation, (Logical_and, Logical_or, Logical_not))
+isnan, isfinite = map(operation, (Isnan, Isfinite))
 stop_gradient = operation(Stop_gradient)
 
 
 @register
 def power(a: Any, b: Any) -> Node:
-    """a ** b; a square where b is the number 2."""
-    if isinstance(b, int | float) and b == 2:
-        return square(a)
+    """a ** b; a, its square or its reciprocal where b is the number 1, 2 or -1."""
+    if isinstance(b, Node) and isinstance(b.op, Constant) and not b.shape:
+        b = b.op.value[()]
+    if isinstance(b, int | float | np.integer | np.floating) and as_node(a).dtype in ("float", "complex"):
+        plain = {1: as_node, 2: square, -1: reciprocal}.get(b)
+        if plain is not None:
+            return plain(a)
     return _power(a, b)
+
+
+@register
+def abs(a: Any) -> Node:
+    """|a|; the gradient at 0 is 0. Of a complex number, its modulus."""
+    a = as_node(a)
+    if a.dtype != "complex":
+        return _abs(a)
+    return call("hypot", call("real", a), call("imag", a))
 
 
 @register
@@ -387,3 +379,36 @@ def greater(a: Any, b: Any) -> Node:
 def greater_equal(a: Any, b: Any) -> Node:
     """a >= b"""
     return less_equal(b, a)
+
+
+@register
+def not_equal(a: Any, b: Any) -> Node:
+    """a != b"""
+    return logical_not(equal(a, b))
+
+
+@register
+def logical_xor(a: Any, b: Any) -> Node:
+    """a or b, not both"""
+    return logical_or(logical_and(a, logical_not(b)), logical_and(logical_not(a), b))
+
+
+@register
+def floor_divide(a: Any, b: Any) -> Node:
+    """floor(a / b); its gradient is 0"""
+    return floor(divide(a, b))
+
+
+@register
+def clip(a: Any, low: Any = None, high: Any = None) -> Node:
+    """a, no less than `low` and no more than `high`; at a bound the gradient goes to a."""
+    a = as_node(a)
+    a = a if low is None else maximum(a, low)
+    return a if high is None else minimum(a, high)
+
+
+@register
+def round(a: Any, decimals: int = 0) -> Node:
+    """a rounded to a number of decimals, halves to the even digit; its gradient is 0."""
+    scale = math.pow(10.0, decimals)
+    return rint(as_node(a) * scale) / scale if decimals else rint(a)

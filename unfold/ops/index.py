@@ -77,7 +77,8 @@ class Widen(Op):
 
 
 def _slice(start: Dim, stop: Dim, step: int) -> slice:
-    assert isinstance(start, int) and isinstance(stop, int)
+    assert isinstance(start, int)
+    assert isinstance(stop, int)
     return slice(start, stop if stop >= 0 else None, step)
 
 
@@ -191,13 +192,13 @@ def narrow(a: Any, start: Dim, stop: Dim, dim: int = -1) -> Node:
 
 @register
 def getitem(a: Any, key: Any) -> Node:
-    """a[key]: integers, slices, ..., None, or one integer expression."""
+    """a[key]: integers, slices, ..., None; integer expressions; arrays of integers or booleans."""
     a = as_node(a)
     keys = list(key) if isinstance(key, tuple) else [key]
     if any(isinstance(k, Node | np.ndarray | list) for k in keys):
-        if len(keys) > 1:
-            raise DefinitionError(f"{a}[...]: one index by data at a time; others are not supported")
-        return take(a, keys[0])
+        from unfold.ops.choose import choose_by_data
+
+        return choose_by_data(a, keys)
     used = len([k for k in keys if k is not None and k is not Ellipsis])
     if used > len(a.shape):
         raise ShapeMismatch(
@@ -229,7 +230,9 @@ def getitem(a: Any, key: Any) -> Node:
 def _integer(a: Node, k: Any, n: Dim) -> Dim:
     if isinstance(k, Axis | Index):
         over = ", ".join(x.name for x in a.axes) or "no axis"
-        raise DefinitionError(f"{a}[{k!r}]: {a} is a value over {over}; declare it over an axis to read its steps")
+        raise DefinitionError(
+            f"{a}[{k!r}]: {a} is a value over {over}; declare it over an axis to read its steps"
+        )
     if isinstance(k, bool) or not hasattr(k, "__index__"):
         raise DefinitionError(f"{a}[{k!r}]: an index is an integer, a slice, ..., None or integer data")
     i = int(k)
@@ -254,16 +257,9 @@ def _bounds(a: Node, k: slice, n: Dim) -> tuple[Dim, Dim, int]:
 
 
 @register
-def take(a: Any, i: Any) -> Node:
-    """The entries of a at integer indices i (from 0), along its first dimension."""
-    a, i = as_node(a), as_node(i)
-    return apply(Take((len(a.shape), len(i.shape))), a, i)
-
-
-@register
 def embedding(table: Any, i: Any) -> Node:
     """Row i of a table: the vector of a word."""
-    return take(table, i)
+    return call("take", table, i)
 
 
 @register

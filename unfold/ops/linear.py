@@ -117,20 +117,57 @@ def matmul(a: Any, b: Any) -> Node:
 
 @register
 def einsum(spec: str, *values: Any) -> Node:
-    """A sum of products over shared letters: `einsum("ij,jk->ik", a, b)`."""
+    """A sum of products over shared letters: `einsum("ij,jk->ik", a, b)`. A letter twice in one
+    operand is its diagonal; `...` stands for the dimensions in front, the same in all that have it."""
     nodes = [as_node(v) for v in values]
-    left, arrow, result = spec.replace(" ", "").partition("->")
+    left, arrow, result = spec.replace(" ", "").replace("...", "…").partition("->")
     operands = left.split(",")
-    if len(operands) != len(nodes) or not (left.replace(",", "") + result).isalpha():
+    if len(operands) != len(nodes) or not (left + result).replace(",", "").replace("…", "a").isalpha():
         raise ShapeMismatch(f"einsum {spec!r}: give one group of letters for each of {len(nodes)} operands")
     if not arrow:
-        result = "".join(sorted(c for c in set(left) - {","} if left.count(c) == 1))
-    if any(len(set(s)) != len(s) for s in [*operands, result]):
-        raise ShapeMismatch(f"einsum {spec!r}: a letter twice in one operand is not supported; use uf.diag")
-    unknown = set(result) - set(left)
+        once = sorted(c for c in set(left) - {",", "…"} if left.count(c) == 1)
+        result = ("…" if "…" in left else "") + "".join(once)
+    ranks = [len(u.shape) - len(s) + 1 for s, u in zip(operands, nodes, strict=True) if "…" in s]
+    spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in left][: max(ranks, default=0)]
+    operands = [
+        s.replace(
+            "…", "".join(spare[len(spare) + len(s) - 1 - len(u.shape) :]) if len(u.shape) >= len(s) else ""
+        )
+        for s, u in zip(operands, nodes, strict=True)
+    ]
+    result = result.replace("…", "".join(spare))
+    if len(set(result)) != len(result):
+        raise ShapeMismatch(f"einsum {spec!r}: a letter twice in the result; use uf.diag")
+    unknown = set(result) - set("".join(operands))
     if unknown:
         raise ShapeMismatch(f"einsum {spec!r}: {', '.join(sorted(unknown))} stands only after the arrow")
+    for k, letters in enumerate(operands):
+        for letter in [c for c in dict.fromkeys(letters) if letters.count(c) > 1]:
+            while operands[k].count(letter) > 1:
+                first, second = [i for i, c in enumerate(operands[k]) if c == letter][:2]
+                nodes[k] = call("diagonal", nodes[k], first, second)
+                rest = [c for i, c in enumerate(operands[k]) if i not in (first, second)]
+                operands[k] = "".join(rest) + letter
     return _contract(operands, result, nodes)
+
+
+@register
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Node:
+    """The sum of products over dimensions: the last `axes` of a and the first of b, or the pairs
+    (dimensions of a, dimensions of b)."""
+    a, b = as_node(a), as_node(b)
+    if isinstance(axes, int):
+        pairs = [(len(a.shape) - axes + k, k) for k in range(axes)]
+    else:
+        one = [(d,) if isinstance(d, int) else tuple(d) for d in axes]
+        pairs = [(i % len(a.shape), j % len(b.shape)) for i, j in zip(*one, strict=True)]
+    left = "abcdefghijklm"[: len(a.shape)]
+    right = list("nopqrstuvwxyz"[: len(b.shape)])
+    for i, j in pairs:
+        right[j] = left[i]
+    free = [c for i, c in enumerate(left) if i not in [p for p, _ in pairs]]
+    kept = [c for j, c in enumerate(right) if j not in [q for _, q in pairs]]
+    return einsum(f"{left},{''.join(right)}->{''.join(free + kept)}", a, b)
 
 
 @register
@@ -141,5 +178,18 @@ def outer(a: Any, b: Any) -> Node:
 
 @register
 def dot(a: Any, b: Any) -> Node:
-    """The inner product of two vectors, or a matrix product."""
-    return matmul(a, b)
+    """The inner product of two vectors, a matrix product, or a product with a number."""
+    a, b = as_node(a), as_node(b)
+    return matmul(a, b) if a.shape and b.shape else a * b
+
+
+@register
+def inner(a: Any, b: Any) -> Node:
+    """The sum of products over the last dimension of both."""
+    return tensordot(a, b, axes=(-1, -1))
+
+
+@register
+def vdot(a: Any, b: Any) -> Node:
+    """The inner product of all entries, those of a conjugated."""
+    return matmul(call("conj", call("ravel", a)), call("ravel", b))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 from unfold.axis import Axis
 from unfold.dims import Dim, Shape, multiply
@@ -36,7 +36,7 @@ def lift(x: Node, like: Node, over: tuple[int | Axis, ...]) -> Node:
 class Sum(Along):
     """the sum of a"""
 
-    symbol, reduces, linear, neutral = "Σ", True, True, 0.0
+    symbol, reduces, linear, neutral, kind = "Σ", True, True, 0.0, "int"
 
     def forward(self, xp: Any, a: Any) -> Any:
         return xp.sum(a, axis=self.dims)
@@ -47,10 +47,28 @@ class Sum(Along):
 
 @enlist
 @dataclass(frozen=True)
+class Prod(Along):
+    """the product of a; its second derivatives take at most one zero among the factors"""
+
+    symbol, reduces, neutral, kind, tex = "Π", True, 1.0, "int", r"\prod {0}"
+
+    def forward(self, xp: Any, a: Any) -> Any:
+        return xp.prod(a, axis=self.dims)
+
+    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
+        zero = call("equal", a, 0)
+        safe = call("where", zero, 1.0, a)
+        zeros = apply(Sum(self.over), call("where", zero, 1.0, 0.0))
+        others = call("where", call("less", zeros, 1.5), ct * apply(Prod(self.over), safe), 0.0)
+        return (call("where", zero, lift(others, a, self.over), lift(ct * out, a, self.over) / safe),)
+
+
+@enlist
+@dataclass(frozen=True)
 class Max(Along):
     """the greatest of a; the gradient is shared equally at a tie"""
 
-    symbol, reduces, tex, neutral = "max", True, r"\max {0}", -LARGE
+    symbol, reduces, tex, neutral, real = "max", True, r"\max {0}", -LARGE, True
 
     def forward(self, xp: Any, a: Any) -> Any:
         return xp.max(a, axis=self.dims)
@@ -70,6 +88,7 @@ class Logsumexp(Along):
 
     def forward(self, xp: Any, a: Any) -> Any:
         top = xp.max(xp.real(a), axis=self.dims, keepdims=True)
+        top = xp.where(xp.isfinite(top), top, 0)
         total = xp.log(xp.sum(xp.exp(xp.subtract(a, top)), axis=self.dims))
         return xp.add(total, xp.squeeze(top, axis=self.dims))
 
@@ -111,30 +130,10 @@ class Log_softmax(Along):
 
 @enlist
 @dataclass(frozen=True)
-class Cumsum(Along):
-    """the running sum of a; `backward` sums from the end"""
-
-    backward: bool = False
-
-    linear = True
-    neutral: ClassVar[float | None] = 0.0
-
-    def forward(self, xp: Any, a: Any) -> Any:
-        (d,) = self.dims
-        if self.backward:
-            return xp.flip(xp.cumsum(xp.flip(a, axis=d), axis=d), axis=d)
-        return xp.cumsum(a, axis=d)
-
-    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
-        return (apply(Cumsum(self.over, not self.backward), ct),)
-
-
-@enlist
-@dataclass(frozen=True)
 class Argmax(Along):
     """the index of the greatest entry, from 0; data, without a gradient"""
 
-    reduces, differentiable, neutral = True, False, -LARGE
+    reduces, differentiable, neutral, real = True, False, -LARGE, True
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
         return super().infer(*inputs)[0], "int"
@@ -203,7 +202,7 @@ def one(op: type[Along], a: Any, over: Any, **parameters: Any) -> Node:
     """An operation along exactly one axis or dimension (or several dimensions at once)."""
     a = as_node(a)
     axes, numbers = split_over(a, over)
-    if axes and numbers or not (axes or numbers):
+    if (axes and numbers) or not (axes or numbers):
         raise ShapeMismatch(f"{op.name} of {a}: over={over!r}; give one axis or dimension", shapes=(a.shape,))
     return apply(op(axes or numbers, **parameters), a)
 
@@ -223,7 +222,7 @@ def mean(a: Any, over: Any = None, keepdims: bool = False) -> Node:
     for axis in axes:
         total = total / size(axis)
     n = multiply(*(a.shape[d] for d in numbers))
-    return total / call("extent", n) if n != 1 else total
+    return total / call("extent", n) if n != 1 or total.dtype == "int" else total
 
 
 @register
@@ -257,12 +256,77 @@ def log_softmax(a: Any, over: Any = -1) -> Node:
 
 
 @register
-def cumsum(a: Any, over: Any = -1) -> Node:
-    """The running sum along an axis or dimension."""
-    return one(Cumsum, a, over)
-
-
-@register
 def argmax(a: Any, over: Any = -1) -> Node:
     """The index of the greatest entry, from 0; it has no gradient."""
     return one(Argmax, a, over)
+
+
+@register
+def argmin(a: Any, over: Any = -1) -> Node:
+    """The index of the smallest entry, from 0; it has no gradient."""
+    return one(Argmax, -as_node(a), over)
+
+
+@register
+def prod(a: Any, over: Any = None, keepdims: bool = False) -> Node:
+    """The product over an axis or dimensions; all dimensions of the value by default."""
+    return reduction(Prod, a, over, keepdims)
+
+
+@register
+def any(a: Any, over: Any = None, keepdims: bool = False) -> Node:
+    """Whether an entry holds (is not 0); data, without a gradient."""
+    return call("less", 0, count_nonzero(a, over, keepdims))
+
+
+@register
+def all(a: Any, over: Any = None, keepdims: bool = False) -> Node:
+    """Whether every entry holds (is not 0); data, without a gradient."""
+    return call("logical_not", any(call("logical_not", a), over, keepdims))
+
+
+@register
+def count_nonzero(a: Any, over: Any = None, keepdims: bool = False) -> Node:
+    """How many entries are not 0; data, without a gradient."""
+    return sum(call("where", call("logical_not", a), 0, 1), over, keepdims)
+
+
+@register
+def variance(a: Any, over: Any = None, keepdims: bool = False, ddof: int = 0) -> Node:
+    """The mean of (a - mean(a))**2, over n - ddof; NumPy's `var` (here `uf.var` is a variable)."""
+    a = as_node(a)
+    axes, numbers = split_over(a, over)
+    square = call("square", a - mean(a, over, keepdims=True))
+    if not ddof:
+        return mean(square, over, keepdims)
+    n = call("extent", multiply(*(a.shape[d] for d in numbers)))
+    for axis in axes:
+        n = n * size(axis)
+    return sum(square, over, keepdims) / (n - ddof)
+
+
+@register
+def std(a: Any, over: Any = None, keepdims: bool = False, ddof: int = 0) -> Node:
+    """The square root of the variance; the gradient is 0 where it is 0."""
+    return _root(variance(a, over, keepdims, ddof))
+
+
+@register
+def norm(a: Any, order: Any = 2, over: Any = None, keepdims: bool = False) -> Node:
+    """The norm sum(|a|**order)**(1/order), the greatest |a| for `order=inf`; the gradient at 0 is 0."""
+    size = call("abs", a)
+    if order == float("inf"):
+        return max(size, over, keepdims)
+    if order == 1:
+        return sum(size, over, keepdims)
+    if order == 2:
+        return _root(sum(call("square", size), over, keepdims))
+    total = sum(size**order, over, keepdims)
+    zero = call("equal", total, 0)
+    return call("where", zero, 0.0, call("where", zero, 1.0, total) ** (1 / order))
+
+
+def _root(a: Node) -> Node:
+    """The square root, with the gradient 0 at 0."""
+    zero = call("equal", a, 0)
+    return call("where", zero, 0.0, call("sqrt", call("where", zero, 1.0, a)))
