@@ -75,7 +75,8 @@ class Table:
         if node not in self.block_of:
             raise UnknownName(f"{node} is not in this graph")
         block = self.blocks[self.block_of[node]]
-        steps = dict(zip(node.axes, index, strict=True))
+        axes = node.axes if len(index) == len(node.axes) else block.axes
+        steps = dict(zip(axes, index, strict=True))
         here = [(steps[a], n) for a, n in zip(block.axes, block.sizes, strict=True)]
         if any(not 1 <= i <= n for i, n in here):
             raise UnknownName(f"{node} has no step {index}: the sizes are {block.sizes}")
@@ -87,7 +88,8 @@ class Table:
         return self.parents[self.offsets[row] : self.offsets[row + 1]].tolist()
 
     @cached_property
-    def _users(self) -> tuple[Rows, Rows]:
+    def readers(self) -> tuple[Rows, Rows]:
+        """As `offsets` and `parents`, the other way: the rows that read each row."""
         order = np.argsort(self.parents, kind="stable")
         counts = np.bincount(self.parents, minlength=len(self))
         readers = np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.offsets))
@@ -95,7 +97,7 @@ class Table:
 
     def users(self, row: int) -> list[int]:
         """The rows that read a row (twice where it is read twice)."""
-        offsets, readers = self._users
+        offsets, readers = self.readers
         return readers[offsets[row] : offsets[row + 1]].tolist()
 
     @cached_property
@@ -103,7 +105,7 @@ class Table:
         """The rows in an order of computation (Kahn 1962, iterative); shorter than the table
         when a cycle leaves no such order."""
         waiting = np.diff(self.offsets).tolist()
-        offsets, readers = (a.tolist() for a in self._users)
+        offsets, readers = (a.tolist() for a in self.readers)
         ready = [row for row, n in enumerate(waiting) if not n][::-1]
         out = []
         while ready:

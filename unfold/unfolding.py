@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from unfold.axis import Axis, Index
+from unfold.binding import signature
 from unfold.dims import Shape
 from unfold.errors import UnfoldError
 from unfold.graph import Graph, rebuild, rewrite
@@ -47,7 +48,11 @@ def unfold(graph: Graph, sizes: Mapping[str, int]) -> Graph:
 
 def _tile(graph: Graph, extents: Mapping[Axis, int]) -> Graph:
     nodes = Instances(graph, extents)
-    result = Graph(Outputs(nodes), nodes)
+    spare = {
+        name: (leaf, tuple(extents.get(a, a) if isinstance(a, Axis) else a for a in lead))
+        for name, (leaf, lead) in signature(graph).items()
+    }
+    result = Graph(Outputs(nodes), nodes, spare)
     result.__dict__["table"] = build(graph, extents)
     return result
 
@@ -124,6 +129,15 @@ class Instances(Mapping[Node, Node]):
                 self._made[self._key(n, here)] = made
                 stack.pop()
         return self._made[self._key(node, at)]
+
+    def origin(self, node: Node) -> tuple[Node, At] | None:
+        """The node of the cyclic graph, and the steps, that an instance was made from."""
+        if node in self._origin:
+            return self._origin[node]
+        for (base, steps), made in self._made.items():
+            if made is node and not base.op.structural:
+                return base, dict(zip((a for a in base.axes if a in self.extents), steps, strict=True))
+        return None
 
     def _key(self, node: Node, at: At) -> tuple[Node, tuple[int, ...]]:
         return node, tuple(at[a] for a in node.axes if a in self.extents)
