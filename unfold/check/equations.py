@@ -19,7 +19,10 @@ def owners(graph: Graph) -> dict[Node, tuple[str, Node]]:
 
 def describe(graph: Graph, node: Node) -> tuple[str, str | None]:
     """`h[t] = tanh(W @ h[t-1] + U @ x[t] + b)` and where it was written."""
-    left, body = owners(graph).get(node, (node.op.name, node))
+    if isinstance(node.op, Symbol):
+        left, body = str(node.op), graph.definitions[node]
+    else:
+        left, body = owners(graph).get(node, (node.op.name, node))
     symbol = graph.symbols.get(left)
     where = node.where or body.where or (symbol.where if symbol is not None else None)
     return f"{left} = {body}", _short(where)

@@ -54,7 +54,8 @@ def richardson(f: Callable[[Any], Array], scale: float, dtype: Any = LONG) -> tu
                 best, error = np.where(better, row[-1], best), np.where(better, guess, error)
         before = row
         step /= 2
-    assert best is not None and error is not None
+    assert best is not None
+    assert error is not None
     return best, error
 
 

@@ -29,7 +29,7 @@ from unfold.node import Input, Node
 Array = NDArray[Any]
 Edge = tuple[Node, int]  # a node and the number of one of its arguments
 
-BATCH = 1 << 21  # entries of the largest array of one batch of steps
+BATCH = 1 << 19  # entries of the largest array of one batch of steps
 
 
 def active(graph: Graph, sources: Sequence[Node], target: Node) -> list[Edge]:
@@ -203,8 +203,10 @@ class Certificate:
         return Comparison(analytic, numeric, size, parts[0].eps, all(p.safe for p in parts))
 
     def _batches(self) -> Iterator[Certificate]:
-        letters = [*self.node.shape, *self.like.shape]
-        entries = int(np.prod([dims.evaluate(d, self.bound.sizes) for d in letters], dtype=float))
+        entries = max(
+            int(np.prod([dims.evaluate(d, self.bound.sizes) for d in u.shape], dtype=float))
+            for u in (self.node, *self.node.inputs)
+        )
         steps = int(np.prod([self.bound.extents[a] for a in self.node.axes], dtype=float))
         if not self.axes or entries * steps <= BATCH:
             yield self
@@ -243,7 +245,7 @@ class Certificate:
         x = x.transpose(*order, *range(len(axes), x.ndim))
         lead = iter(x.shape)
         sizes = [next(lead) if a in axes else 1 for a in every]
-        return x.reshape(*sizes, *[1] * (rank - (x.ndim - len(axes))), *x.shape[len(axes) :])
+        return x.reshape((*sizes, *[1] * (rank - (x.ndim - len(axes))), *x.shape[len(axes) :]))
 
     def sum_right(self, terms: Array, every: Sequence[Axis]) -> Array:
         """Terms over every axis; what does not vary along one counts at each of its steps."""
@@ -263,17 +265,3 @@ def certificate(
     operands = tuple(values[v] for v in node.inputs)
     raw = Certificate(node, k, bound, operands, values[node], ct, u)
     return raw.precisely(np.float64)
-
-
-def bisect(wrong: Callable[[int, int], bool], low: int, high: int) -> int | None:
-    """The last step s in low..high at which a fault lies: `wrong(s, high)` tells whether the
-    suffix s..high holds one. None when the whole holds none."""
-    if not wrong(low, high):
-        return None
-    while low < high:
-        middle = (low + high + 1) // 2
-        if wrong(middle, high):
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -7,7 +7,7 @@ Nodes on no cycle are computed for all steps in one call, loops step by step, in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -23,6 +23,7 @@ from unfold.op import Along, Elementwise
 from unfold.ops.time import Size, Step, Structural, Zeros
 
 At = Mapping[Axis, int]
+EVERYWHERE: At = {}
 Constraint = tuple[tuple[tuple[Axis, int], ...], int]
 
 
@@ -47,7 +48,7 @@ class Kernel:
         self.joins = not isinstance(self.op, Elementwise) and node.op.name not in ("contract", "take")
         self.dtype = bound.dtype_of(node.dtype)
 
-    def __call__(self, operands: Sequence[Array], at: At = {}) -> Any:
+    def __call__(self, operands: Sequence[Array], at: At = EVERYWHERE) -> Any:
         """The value over the axes that are not fixed; broadcasts to (sizes, shape)."""
         node, op = self.node, self.op
         if isinstance(op, Structural):
@@ -83,7 +84,7 @@ class Kernel:
             return x
         lead = iter(x.shape)
         sizes = [next(lead) if a in own else 1 for a in axes]
-        return x.reshape(*sizes, *[1] * pad, *x.shape[len(own) :])
+        return x.reshape((*sizes, *[1] * pad, *x.shape[len(own) :]))
 
     def _join(self, arrays: list[Array]) -> list[Array]:
         n = len(self.over)
@@ -134,7 +135,7 @@ class Kernel:
             return x
         lead = iter(x.shape)
         sizes = [next(lead) if a in own else 1 for a in self.axes]
-        return x.reshape(*sizes, *x.shape[len(own) :])
+        return x.reshape((*sizes, *x.shape[len(own) :]))
 
 
 def read(x: Array, u: Node, at: At) -> Array:
@@ -145,15 +146,18 @@ def read(x: Array, u: Node, at: At) -> Array:
     return x[here] if here else x
 
 
-def record(graph: Graph, bound: Binding) -> dict[Node, Array]:
-    """The value of every node over all steps of its axes."""
-    return _Recorder(graph, bound).values
+def record(graph: Graph, bound: Binding, keep: Iterable[Node] | None = None) -> dict[Node, Array]:
+    """The value of every node over all steps of its axes; of those in `keep` only, the
+    others forgotten as soon as nothing needs them, where it is given."""
+    return _Recorder(graph, bound, keep).values
 
 
 class _Recorder:
-    def __init__(self, graph: Graph, bound: Binding) -> None:
+    def __init__(self, graph: Graph, bound: Binding, keep: Iterable[Node] | None) -> None:
         self.graph, self.bound = graph, bound
         self.values: dict[Node, Array] = {}
+        self._keep = None if keep is None else set(keep)
+        self._readers = {n: len(users) for n, users in graph.users.items()}
         for item in schedule(graph):
             if isinstance(item, Loop):
                 self._allocate(item)
@@ -164,6 +168,16 @@ class _Recorder:
                 self.values[item] = self._over(graph.definitions[item], item)
             else:
                 self.values[item] = Kernel(item, bound).whole([self.values[u] for u in item.inputs])
+            self._forget(item.nodes if isinstance(item, Loop) else [item])
+
+    def _forget(self, done: Iterable[Node]) -> None:
+        if self._keep is None:
+            return
+        for node in done:
+            for u in self.graph.inputs_of(node):
+                self._readers[u] -= 1
+                if not self._readers[u] and u not in self._keep:
+                    self.values.pop(u, None)
 
     def _full(self, node: Node) -> tuple[int, ...]:
         sizes = [self.bound.extents[a] for a in node.axes]

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 
 from unfold.check import diagnosis
-from unfold.check.checker import Check, Fault, Projection
+from unfold.check.checker import Check, Fault, Projection, compiled
+from unfold.check.engine import Engine, EngineFault, backend_fault
 from unfold.check.equations import describe
+from unfold.check.oracle import HAS_LONG, LONG, allowed
 from unfold.check.progress import Progress
 from unfold.check.report import Report
 from unfold.errors import GradientError
 from unfold.graph import Graph, Wrt
+from unfold.node import Symbol
 
 Only = tuple[str, str, int | None] | None
 
@@ -68,7 +71,8 @@ class _Run:
 
     def __init__(self, work: Check, only: Only, start: float) -> None:
         self.work, self.start = work, start
-        self.edges = [e for e in work.edges if only is None or _matches(work.graph, e, only)]
+        self.all_edges = work.edges
+        self.edges = [e for e in self.all_edges if only is None or _matches(work.graph, e, only)]
         self.bar = Progress(len(self.edges) + 2 * len(work.labels), f"checking d{work.of}")
         self.notes: list[str] = []
 
@@ -81,15 +85,61 @@ class _Run:
     def _report(self) -> Report:
         faults = self._local()
         wrong = [f for f in faults if f.kind == "WRONG"]
-        projections = self._global()
+        projections = self.projections = self._global()
         failing = [(i, p) for i, p in enumerate(projections) if p.wrong]
         worst = max(projections, key=lambda p: p.error / (p.allowed or 1.0), default=None)
         if wrong:
             return self._blame(wrong, worst)
+        if not all(np.isfinite(p.numeric) for p in projections):
+            self.notes.append(f"{self.work.of}, or a value on the way to it, is not finite here")
+            return self._make("INCONCLUSIVE", failing[0][1] if failing else worst)
         if not failing:
             kinks = any(f.kind == "NONDIFFERENTIABLE" for f in faults)
             return self._make("NONDIFFERENTIABLE" if kinks else "OK", worst)
-        return self._make("WRONG", failing[0][1])
+        return self._engine(failing, faults)
+
+    def _engine(self, failing: list[tuple[int, Projection]], faults: list[Fault]) -> Report:
+        """Every rule holds, and the whole does not: rounding, a kink, the engine, the backend."""
+        work, first = self.work, failing[0][1]
+        if not HAS_LONG:
+            self.notes.append("long double is no longer than double on this machine")
+            return self._make("INCONCLUSIVE" if first.error < 1e-6 * first.size else "WRONG", first)
+        if self._all_shrink(failing, work.compiled_gradients(LONG)):
+            largest = max(p.size for p in self.projections)
+            small = all(p.error <= allowed(p.eps, largest) for _, p in failing)
+            return self._make("OK" if small else "INACCURATE", first)
+        if any(f.kind == "NONDIFFERENTIABLE" for f in faults):
+            return self._make("NONDIFFERENTIABLE", first)
+        if self._all_shrink(failing, work.recorded_gradients(LONG)):
+            self.notes.append("the gradient graph is right; the compiled code of it is not")
+            return self._blame_engine(backend_fault(work.graph, work.of, work.wide, compiled), first, "backend")
+        engine = Engine(work.graph, work.wide, work.values, self.all_edges, work.seed)
+        engine.run(work.graph.output(work.of), list(work.sources.values()))
+        return self._blame_engine(engine.fault(), first, "engine")
+
+    def _all_shrink(self, failing: list[tuple[int, Projection]], gradients: Mapping[str, Any]) -> bool:
+        return all(self.work.shrinks(p, i % 2, gradients) for i, p in failing)
+
+    def _blame_engine(self, fault: EngineFault | None, projection: Projection, who: str) -> Report:
+        self.notes.append(f"all {len(self.edges)} rules hold; the fault is in the {who}")
+        if fault is None:
+            text = "every rule and every read of the adjoint graph holds one by one"
+            name = "simplify" if who == "engine" else who
+            return self._make("WRONG", projection, operation=name, diagnosis=text)
+        equation, source = describe(self.work.graph, fault.node)
+        return self._make(
+            "WRONG",
+            projection,
+            operation=str(fault.node.op) if isinstance(fault.node.op, Symbol) else fault.node.op.name,
+            argument=fault.argument,
+            steps=fault.steps,
+            equation=equation,
+            source=source,
+            diagnosis=fault.diagnosis,
+            axis=fault.axis,
+            size=fault.size,
+            node=fault.node,
+        )
 
     def _local(self) -> list[Fault]:
         faults = []
