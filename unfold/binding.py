@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,12 +40,16 @@ class Binding:
 
     def dtype_of(self, kind: str) -> np.dtype[Any]:
         """The NumPy dtype in which values of a kind are computed."""
+        if kind == "complex":
+            return np.result_type(self.dtype, np.complex64)
         return np.dtype({"bool": np.bool_, "int": np.int64}.get(kind, self.dtype))
 
 
 def bind(graph: Graph, arrays: Mapping[str, Any]) -> Binding:
     """Check the arrays of a call against a graph. Raises `BindingError`."""
     leaves = by_label(graph)
+    taken = signature(graph)
+    leaves.update({n: [taken[n][0]] for n in arrays if n in taken and n not in leaves})
     lengths = {a: arrays[a.name] for a in graph.axes if a.name in arrays and a.name not in leaves}
     unknown = [name for name in arrays if name not in leaves and name not in {a.name for a in lengths}]
     missing = [name for name in leaves if name not in arrays]
@@ -56,7 +60,7 @@ def bind(graph: Graph, arrays: Mapping[str, Any]) -> Binding:
     if missing:
         raise BindingError(
             f"missing {'argument' if len(missing) == 1 else 'arguments'} "
-            + ", ".join(f"{name} {_wanted(leaves[name])}" for name in missing)
+            + ", ".join(f"{name} {_wanted(*taken[name])}" for name in missing)
         )
     given = {name: _array(name, arrays[name], leaves[name][0].dtype) for name in leaves}
     inexact = [a.dtype for a in given.values() if a.dtype.kind in "fc"]
@@ -64,7 +68,7 @@ def bind(graph: Graph, arrays: Mapping[str, Any]) -> Binding:
     for name, nodes in leaves.items():
         result.arrays[name] = given[name].astype(result.dtype_of(nodes[0].dtype), copy=False)
     result.extents.update({a: _length(a, n) for a, n in lengths.items()})
-    _solve(result, leaves)
+    _solve(result, {name: taken[name] for name in leaves})
     for axis in graph.axes:
         if axis not in result.extents:
             if axis.size is None:
@@ -99,7 +103,7 @@ def example(graph: Graph, sizes: Mapping[str, int]) -> Binding:
         lead = [steps[a] if isinstance(a, Axis) else a for a in leading(nodes)]
         shape = [dims.evaluate(d, known) for d in nodes[0].shape]
         arrays[label] = np.zeros((*lead, *shape), {"int": np.int64, "bool": np.bool_}.get(nodes[0].dtype, np.float64))
-    return bind(graph, arrays)
+    return bind(graph, {**{a.name: n for a, n in steps.items()}, **arrays})
 
 
 def _check_range(name: str, result: Binding, node: Node) -> None:
@@ -135,10 +139,16 @@ def leading(nodes: list[Node]) -> list[Axis | int]:
     return out
 
 
-def _wanted(nodes: list[Node]) -> str:
-    lead = [a.length if isinstance(a, Axis) else a for a in leading(nodes)]
-    kind = "" if nodes[0].dtype == "float" else f" of {nodes[0].dtype}"
-    return dims.show((*lead, *nodes[0].shape)) + kind
+def signature(graph: Graph) -> dict[str, tuple[Node, tuple[Axis | int, ...]]]:
+    """The arrays a call takes: name -> (a leaf that reads it, the leading dimensions)."""
+    own = {name: (nodes[0], tuple(leading(nodes))) for name, nodes in by_label(graph).items()}
+    return own | dict(graph.spare)
+
+
+def _wanted(node: Node, lead: Iterable[Axis | int]) -> str:
+    shown = [a.length if isinstance(a, Axis) else a for a in lead]
+    kind = "" if node.dtype == "float" else f" of {node.dtype}"
+    return dims.show((*shown, *node.shape)) + kind
 
 
 def _length(axis: Axis, steps: Any) -> int:
@@ -163,14 +173,14 @@ def _array(name: str, value: Any, kind: str) -> Array:
     return array
 
 
-def _solve(result: Binding, leaves: Mapping[str, list[Node]]) -> None:
+def _solve(result: Binding, taken: Mapping[str, tuple[Node, tuple[Axis | int, ...]]]) -> None:
     """Axis lengths and dimension sizes from shapes; what bound each is kept for messages."""
     bound = {f"axis {a.name}": "the call" for a in result.extents}
     waiting: list[tuple[str, dims.Dim, int]] = []
-    for name, nodes in leaves.items():
-        array, lead = result.arrays[name], leading(nodes)
-        if array.ndim != len(lead) + len(nodes[0].shape):
-            raise BindingError(f"{name} should be {_wanted(nodes)}, the array is {dims.show(array.shape)}")
+    for name, (node, lead) in taken.items():
+        array, wanted = result.arrays[name], _wanted(node, lead)
+        if array.ndim != len(lead) + len(node.shape):
+            raise BindingError(f"{name} should be {wanted}, the array is {dims.show(array.shape)}")
         for axis, n in zip(lead, array.shape, strict=False):
             have = result.extents.setdefault(axis, n) if isinstance(axis, Axis) else axis
             who = bound.setdefault(f"axis {axis.name}", name) if isinstance(axis, Axis) else "the unfolding"
@@ -181,9 +191,9 @@ def _solve(result: Binding, leaves: Mapping[str, list[Node]]) -> None:
             if have != n:
                 raise BindingError(
                     f"{name} has {n} steps{f' of {axis.name}' if isinstance(axis, Axis) else ''}, "
-                    f"{who} has {have}; {name} should be {_wanted(nodes)}, it is {dims.show(array.shape)}"
+                    f"{who} has {have}; {name} should be {wanted}, it is {dims.show(array.shape)}"
                 )
-        waiting += [(name, d, n) for d, n in zip(nodes[0].shape, array.shape[len(lead) :], strict=True)]
+        waiting += [(name, d, n) for d, n in zip(node.shape, array.shape[len(lead) :], strict=True)]
     progress = True
     while progress:
         progress = False
@@ -197,6 +207,6 @@ def _solve(result: Binding, leaves: Mapping[str, list[Node]]) -> None:
         if known and dims.evaluate(dim, result.sizes) != n:
             who = ", ".join(f"{m} = {result.sizes[m]} from {bound[m]}" for m in sorted(dims.names(dim)))
             raise BindingError(
-                f"{name} should be {_wanted(leaves[name])}, the array is "
+                f"{name} should be {_wanted(*taken[name])}, the array is "
                 f"{dims.show(result.arrays[name].shape)}: {dim} is not {n}" + (f" ({who})" if who else "")
             )

@@ -45,7 +45,7 @@ class Add(Elementwise):
 class Subtract(Ufunc):
     """a - b"""
 
-    symbol, infix = "−", ("-", 10)
+    symbol, infix, domain = "−", ("-", 10), ((-2.0, 2.0), (-2.0, 2.0))
 
     def vjp(self, ct: Node, out: Node, a: Node, b: Node) -> Cts:
         return ct, -ct
@@ -56,6 +56,7 @@ class Multiply(Ufunc):
     """a * b, entry by entry"""
 
     symbol, infix, tex = "×", ("*", 20), r"{0} \odot {1}"
+    domain = ((-2.0, 2.0), (-2.0, 2.0))
 
     def vjp(self, ct: Node, out: Node, a: Node, b: Node) -> Cts:
         return ct * b, ct * a

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from unfold import dims
 from unfold.dims import Dim, Shape, shape_of
 from unfold.errors import ShapeMismatch
@@ -111,7 +113,13 @@ class Concat(Op):
         return (*first[:at], total, *first[at + 1 :]), promote(None, *inputs)
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
-        return xp.concatenate(arrays, axis=self.dim)
+        sizes = [a.shape[self.dim] for a in arrays]
+        others = [(*a.shape[: self.dim], 1, *a.shape[a.ndim + self.dim + 1 :]) for a in arrays]
+        whole = list(np.broadcast_shapes(*others))
+        for k, n in enumerate(sizes):
+            whole[self.dim] = n
+            others[k] = tuple(whole)
+        return xp.concatenate(list(map(xp.broadcast_to, arrays, others)), axis=self.dim)
 
     def vjp(self, ct: Node, out: Node, *inputs: Node) -> Cts:
         start: Dim = 0
@@ -140,7 +148,7 @@ class Stack(Op):
         return (*shape[:at], len(inputs), *shape[at:]), promote(None, *inputs)
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
-        return xp.stack(arrays, axis=self.dim)
+        return xp.stack(xp.broadcast_arrays(*arrays), axis=self.dim)
 
     def vjp(self, ct: Node, out: Node, *inputs: Node) -> Cts:
         at = len(out.shape) + self.dim
