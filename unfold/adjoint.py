@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from unfold.axis import Axis
+from unfold.binding import signature
 from unfold.dims import show
 from unfold.errors import NotDifferentiable, UnknownName
 from unfold.graph import Graph, Wrt, reach
@@ -41,7 +42,8 @@ def with_gradients(graph: Graph, of: str, wrt: Mapping[str, Node], keep: Iterabl
     adjoint, definitions = adjoints(graph, {target: constant(1.0)}, wrt.values())
     outputs = {name: graph.output(name) for name in keep}
     outputs.update({name: full(adjoint.get(node), node) for name, node in wrt.items()})
-    result = simplify(Graph(outputs, {**dict(graph.definitions), **definitions}), inline=definitions)
+    joint = Graph(outputs, {**dict(graph.definitions), **definitions}, signature(graph))
+    result = simplify(joint, inline=definitions)
     return with_axes(
         result, {name: graph.outputs[name].axes if name in keep else wrt[name].axes for name in outputs}
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from unfold.table import Table
 
 Wrt = str | Iterable[str] | None
+Signature = Mapping[str, tuple[Node, tuple[Axis | int, ...]]]  # array -> leaf, leading dimensions
 
 
 def postorder(
@@ -84,7 +85,7 @@ def rewriting(
     for node in graph.order:
         done[node] = rule(node, tuple(done[u] for u in node.inputs))
     definitions = {done[s]: done[graph.definitions[s]] for s in graph.order if isinstance(s.op, Symbol)}
-    return Graph({name: done[node] for name, node in graph.outputs.items()}, definitions), done
+    return Graph({name: done[node] for name, node in graph.outputs.items()}, definitions, graph.spare), done
 
 
 class Graph:
@@ -95,9 +96,12 @@ class Graph:
     new ones.
     """
 
-    def __init__(self, outputs: Mapping[str, Node], definitions: Mapping[Node, Node]) -> None:
+    def __init__(
+        self, outputs: Mapping[str, Node], definitions: Mapping[Node, Node], spare: Signature | None = None
+    ) -> None:
         self.outputs = outputs
         self.definitions = definitions
+        self.spare = spare or {}  # arrays a call may pass although nothing reads them any more
 
     # ------------------------------------------------------------------ structure
     def inputs_of(self, node: Node) -> tuple[Node, ...]:
@@ -162,7 +166,9 @@ class Graph:
 
     def select(self, *names: str) -> Graph:
         """The same system with only these outputs."""
-        return Graph({name: self.output(name) for name in names}, self.definitions)
+        from unfold.binding import signature
+
+        return Graph({name: self.output(name) for name in names}, self.definitions, signature(self))
 
     # ------------------------------------------------------------------ transformations
     def unfold(self, **sizes: int) -> Graph:
@@ -249,6 +255,12 @@ class Graph:
         from unfold.text import equations
 
         return equations(self)
+
+    def latex(self) -> str:
+        """The equations in LaTeX, as the textbook sets them; adjoints carry a bar."""
+        from unfold.latex import latex
+
+        return latex(self)
 
     def __repr__(self) -> str:
         form = f"over {', '.join(a.name for a in self.axes)}" if self.axes else "unfolded"

@@ -91,7 +91,7 @@ def with_axes(graph: Graph, axes: Mapping[str, tuple[Axis, ...]]) -> Graph:
             index = tuple(a.now for a in axes[name])
             outputs[name] = Node(Symbol(label, index), (), axes[name], node.shape, node.dtype)
             definitions[outputs[name]] = node
-    return Graph(outputs, definitions)
+    return Graph(outputs, definitions, graph.spare)
 
 
 def unused(name: str, taken: Iterable[str]) -> str:
