@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmarks.models import Arrays, Case, Run, Unsupported
 from benchmarks.peers.plan_lstm import lstm
+from benchmarks.peers.plan_small import lstm_small, lstm_tiny
 
 Array = np.ndarray[Any, Any]
 CACHE = 1 << 17  # numbers that a chunk of one array may hold
@@ -190,7 +191,10 @@ def plan(case: Case) -> Run:
     if case.model == "rnn":
         return (rnn_tiny if case.size.batch * case.size.hidden <= 64 else rnn)(case)
     if case.model == "lstm":
-        return lstm(case)
+        width = case.size.batch * case.size.hidden
+        return (lstm_tiny if width <= 32 and case.size.batch == 1 else lstm_small if width <= 128 else lstm)(
+            case
+        )
     raise Unsupported("not written by hand for this model")
 
 
