@@ -14,7 +14,15 @@ from unfold.graph import Graph
 from unfold.passes import OPTIMISATIONS
 from unfold.plan import plan
 
+
+
+def rows(array: Array) -> list[Array]:
+    """Views of the rows of an array, 0-d ones of a vector."""
+    return list(array) if array.ndim > 1 else [array[i, ...] for i in range(len(array))]
+
+
 GLOBALS = {
+    "rows": rows,
     "np": np,
     "matmul": np.matmul,
     "einsum": np.einsum,

@@ -223,7 +223,8 @@ class Printer:
         if isinstance(op, At):
             which, index = op.sources(np.asarray(0), size, len(node.inputs))
             if which < 0:
-                return Var(self.source.constant("zeros", z := np.zeros(self.plan.shape(node), self.dtype(node))), self.letters(node), z, True)
+                letters = self.letters(node)
+                return self.source.buffer("none", letters, self.extent(letters, node), self.dtype(node), "zeros")
             if which > 0 or op.axis not in origin.axes:
                 return self.var(node.inputs[int(which)])
             source = self.var(origin)

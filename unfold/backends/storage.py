@@ -109,6 +109,8 @@ class Source:
             keys.pop()
         if not keys:
             return self.view(var, "{}", var.shadow, letters)
+        if all(isinstance(k, int) for k in keys):
+            keys.append(Ellipsis)  # a 0-d view, not a number
         text = "{}[" + ", ".join(map(_key, keys)) + "]"
         return self.view(var, text, var.shadow[tuple(keys)], letters, wish)
 
@@ -156,7 +158,7 @@ class Source:
     def _rows(self, var: Var, signs: tuple[int, ...]) -> str:
         back = ", ".join("::-1" if s < 0 else ":" for s in signs)
         source = "{}" + (f"[{back}]" if -1 in signs else "")
-        expression = f"list({source})" if len(signs) == 1 else _nested(source, len(signs))
+        expression = f"rows({source})" if len(signs) == 1 else _nested(source, len(signs))
         return self.view(var, expression, var.shadow, var.letters, f"{var.name}_rows").name
 
     def row(self, var: Var) -> Array:
@@ -183,7 +185,7 @@ class Source:
 
 
 def _nested(source: str, depth: int) -> str:
-    expression = "list(r)"
+    expression = "rows(r)"
     for _ in range(depth - 2):
         expression = f"[{expression} for r in r]"
     return f"[{expression} for r in {source}]"
@@ -201,4 +203,4 @@ def _key(key: Any) -> str:
     if isinstance(key, slice):
         start, stop = ("" if v is None else v for v in (key.start, key.stop))
         return f"{start}:{stop}" + (f":{key.step}" if key.step not in (None, 1) else "")
-    return str(key)
+    return "..." if key is Ellipsis else str(key)
