@@ -7,7 +7,6 @@ written. Nodes compare by identity.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from numbers import Number
@@ -111,43 +110,14 @@ class Operators:
         raise DefinitionError(f"{self} is an expression, not an array; call a graph to get values")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Node:
-        name = {"absolute": "abs", "true_divide": "divide", "conjugate": "conj"}.get(
-            ufunc.__name__, ufunc.__name__
-        )
-        reductions = {"add": "sum", "maximum": "max", "minimum": "min", "multiply": "prod"}
-        if method == "reduce" and reductions.get(name) in FUNCTIONS:
-            return _numpy(reductions[name], f"{name}.reduce", inputs, {"axis": 0, **kwargs})
-        if method != "__call__" or name not in FUNCTIONS:
-            raise _unsupported(f"numpy.{ufunc.__name__}" + (f".{method}" if method != "__call__" else ""))
-        return _numpy(name, ufunc.__name__, inputs, kwargs)
+        from unfold.protocols import apply_ufunc
+
+        return apply_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        name = {"amax": "max", "amin": "min", "concatenate": "concat"}.get(func.__name__, func.__name__)
-        if name not in FUNCTIONS:
-            raise _unsupported(f"numpy.{func.__name__}")
-        return _numpy(name, func.__name__, args, kwargs)
+        from unfold.protocols import apply_function
 
-
-def _numpy(name: str, written: str, args: Any, kwargs: dict[str, Any]) -> Node:
-    """A registered function with NumPy's arguments: its `axis` is our `over`."""
-    function = FUNCTIONS[name]
-    known = inspect.signature(function)
-    if "axis" in kwargs and "axis" not in known.parameters:
-        kwargs = {("over" if k == "axis" else k): v for k, v in kwargs.items()}
-    try:
-        known.bind(*args, **kwargs)
-    except TypeError as error:
-        raise UnfoldError(f"numpy.{written} on expressions: {error}; it takes {known}") from None
-    result: Node = function(*args, **kwargs)
-    return result
-
-
-def _unsupported(what: str) -> UnfoldError:
-    import difflib
-
-    near = difflib.get_close_matches(what.rsplit(".", 1)[-1], list(FUNCTIONS), 3, 0.5)
-    hint = f"; near it there are {', '.join(near)}" if near else ""
-    return UnfoldError(f"{what} is not available on expressions{hint}; `unfold ops` lists what is")
+        return apply_function(func, args, kwargs)
 
 
 class Node(Operators):

@@ -84,18 +84,18 @@ CALLS: dict[str, list[tuple[Any, ...]]] = {
     # reductions and scans
     **{
         name: [
-            (F[name], R(3, 4)),
-            (lambda a, f=F[name]: f(a, over=(0, 2), keepdims=True), R(2, 3, 2)),
-            (lambda a, f=F[name]: f(a, over=-1), R(2, 3)),
+            (lambda a, n=name: F[n](a), R(3, 4)),
+            (lambda a, n=name: F[n](a, over=(0, 2), keepdims=True), R(2, 3, 2)),
+            (lambda a, n=name: F[n](a, over=-1), R(2, 3)),
         ]
         for name in ("sum", "prod", "mean", "max", "min", "logsumexp", "variance", "std", "norm")
     },
     **{
-        name: [(lambda a, f=F[name]: f(a, over=0), R(3, 2)), (F[name], R(2, 4))]
+        name: [(lambda a, n=name: F[n](a, over=0), R(3, 2)), (lambda a, n=name: F[n](a), R(2, 4))]
         for name in ("softmax", "log_softmax", "cumsum", "cumprod", "cummax", "cummin", "sort")
     },
-    **{name: [(lambda a, f=F[name]: f(a, over=0), R(3, 2))] for name in ("argmax", "argmin", "argsort")},
-    **{name: [(lambda a, f=F[name]: f(a, over=-1), B(3, 2))] for name in ("any", "all", "count_nonzero")},
+    **{name: [(lambda a, n=name: F[n](a, over=0), R(3, 2))] for name in ("argmax", "argmin", "argsort")},
+    **{name: [(lambda a, n=name: F[n](a, over=-1), B(3, 2))] for name in ("any", "all", "count_nonzero")},
     # linear
     "matmul": [
         (F["matmul"], R(2, 3), R(3)),
