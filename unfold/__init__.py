@@ -5,6 +5,25 @@ from typing import Any as _Any
 
 from unfold import ops as ops
 from unfold.elaborate import graph as graph
+from unfold.errors import BadName as BadName
+from unfold.errors import BindingError as BindingError
+from unfold.errors import DefinitionError as DefinitionError
+from unfold.errors import GradientError as GradientError
+from unfold.errors import InstantaneousLoop as InstantaneousLoop
+from unfold.errors import MissingBoundary as MissingBoundary
+from unfold.errors import NotAGraph as NotAGraph
+from unfold.errors import NotCausal as NotCausal
+from unfold.errors import NotComputable as NotComputable
+from unfold.errors import NotDifferentiable as NotDifferentiable
+from unfold.errors import NotProven as NotProven
+from unfold.errors import OutOfRange as OutOfRange
+from unfold.errors import Redefined as Redefined
+from unfold.errors import ShapeMismatch as ShapeMismatch
+from unfold.errors import TwoWayTime as TwoWayTime
+from unfold.errors import Undefined as Undefined
+from unfold.errors import UnfoldError as UnfoldError
+from unfold.errors import UnknownName as UnknownName
+from unfold.errors import ZeroDelayLoop as ZeroDelayLoop
 from unfold.forward import hvp as hvp
 from unfold.graph import Graph as Graph
 from unfold.jacobian import hessian as hessian
@@ -15,7 +34,11 @@ from unfold.language import param as param
 from unfold.language import var as var
 from unfold.node import Node as Node
 from unfold.node import constant as constant
+from unfold.node import operation as operation
 from unfold.op import FUNCTIONS as _FUNCTIONS
+from unfold.op import Along as Along
+from unfold.op import Elementwise as Elementwise
+from unfold.op import Op as Op
 
 globals().update(_FUNCTIONS)
 
