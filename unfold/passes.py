@@ -19,7 +19,7 @@ from unfold.ops.linear import Contract
 from unfold.ops.time import Delay, Structural
 
 Passed = tuple[Graph, dict[Node, Node]]  # the graph, and what became of each node
-OPTIMISATIONS = ("hoist", "fuse", "reuse", "chunk")
+OPTIMISATIONS = ("hoist", "fuse", "stack", "reuse", "chunk")
 
 
 @dataclass(frozen=True)
@@ -209,13 +209,3 @@ def _spec(node: Node) -> str | None:
         return None
     left = letters if a.shape == node.shape else ""
     return f"{left},{letters if b.shape == node.shape else ''}->{letters}"
-
-
-def optimised(graph: Graph, optimise: Iterable[str]) -> tuple[Graph, dict[Node, str]]:
-    """The request as a plan schedules it, and the names its nodes have in the equations."""
-    labels = {graph.definitions[s]: str(s.op) for s in reversed(graph.order) if isinstance(s.op, Symbol)}
-    passes = [inline, *([hoist] if "hoist" in optimise else []), *([fuse] if "fuse" in optimise else []), separate]
-    for improve in passes:
-        graph, done = improve(graph)
-        labels = {done[n]: label for n, label in labels.items() if n in done}
-    return graph, labels

@@ -17,8 +17,10 @@ from unfold.dependence import Loop, Schedule, schedule
 from unfold.errors import UnfoldError
 from unfold.graph import Graph
 from unfold.node import Node, Symbol
+from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
-from unfold.passes import VIEWS, optimised
+from unfold.passes import VIEWS, fuse, hoist, inline, separate
+from unfold.stacking import stack
 
 
 class CannotPlan(UnfoldError):
@@ -40,6 +42,7 @@ class Plan:
     pads: dict[Node, dict[Axis, list[int]]] = field(default_factory=dict)  # [before, after]
     rows: set[Node] = field(default_factory=set)  # overwritten at each step
     carried: set[Node] = field(default_factory=set)  # those read at the next step
+    part: dict[Node, tuple[Node, int, int]] = field(default_factory=dict)  # lies in a concatenation
 
     def resolve(self, node: Node) -> Node:
         """The node behind a symbol."""
@@ -81,6 +84,17 @@ def plan(graph: Graph, bound: Binding, optimise: Iterable[str]) -> Plan:
     return result
 
 
+def optimised(graph: Graph, optimise: Iterable[str]) -> tuple[Graph, dict[Node, str]]:
+    """The request as a plan schedules it, and the names its nodes have in the equations."""
+    labels = {graph.definitions[s]: str(s.op) for s in reversed(graph.order) if isinstance(s.op, Symbol)}
+    chosen = {"fuse": fuse, "stack": stack, "hoist": hoist}
+    passes = [inline, *(chosen[name] for name in chosen if name in optimise), separate]
+    for improve in passes:
+        graph, done = improve(graph)
+        labels = {done[n]: label for n, label in labels.items() if n in done}
+    return graph, labels
+
+
 def _walk(plan: Plan, items: Iterable[Node | Loop], nest: list[Loop]) -> None:
     for item in items:
         if isinstance(item, Loop):
@@ -118,7 +132,11 @@ def _place(plan: Plan) -> None:
     for node in plan.graph.order:
         if isinstance(node.op, Delay):
             delays.setdefault(plan.resolve(node.inputs[0]), []).append(node)
+    if "stack" in plan.optimise:
+        _join(plan, delays)
     for node, nest in plan._nests.items():
+        if node in plan.part:
+            continue
         if nest and node not in outputs and not node.op.structural and not isinstance(node.op, Symbol):
             if _stays(plan, node, delays.get(node, [])):
                 plan.rows.add(node)
@@ -132,6 +150,21 @@ def _place(plan: Plan) -> None:
                 room = pads.setdefault(d.op.axis, [0, 0])
                 side = 0 if d.op.lag > 0 else 1
                 room[side] = max(room[side], abs(d.op.lag))
+
+
+def _join(plan: Plan, delays: dict[Node, list[Node]]) -> None:
+    """Values that are concatenated are computed where the concatenation needs them."""
+    for node in plan.graph.order:
+        if not isinstance(node.op, Concat) or node.op.dim != -1:
+            continue
+        start = 0
+        for u in plan.inputs(node):
+            stop = start + plan.shape(u)[-1]
+            computed = not (u.op.leaf or u.op.structural or u.op.name in VIEWS or isinstance(u.op, Concat))
+            alone = u not in plan.part and u not in delays and plan.inputs(node).count(u) == 1
+            if computed and alone and plan.axes(u) == plan.axes(node) and plan.nest(u) == plan.nest(node):
+                plan.part[u] = (node, start, stop)
+            start = stop
 
 
 def _stays(plan: Plan, node: Node, delays: list[Node]) -> bool:

@@ -21,6 +21,7 @@ from unfold.node import Constant, Input, Named, Node, Symbol
 from unfold.op import Along, Elementwise
 from unfold.ops.index import Extent
 from unfold.ops.linear import Contract
+from unfold.ops.shape import Concat
 from unfold.ops.time import At, Delay, Place, Reverse, Size, Step, Structural, Zeros
 from unfold.passes import VIEWS, SumOfProducts
 from unfold.plan import CannotPlan, Plan
@@ -87,7 +88,15 @@ class Printer:
         return self.vars[node]
 
     def place(self, node: Node) -> Var:
-        """A place for the value of a node: a row, or a buffer with room for its boundaries."""
+        """A place for the value of a node: a row, a part of a concatenation, or a buffer with
+        room for its boundaries."""
+        if node in self.plan.part:
+            joint, start, stop = self.plan.part[node]
+            if joint not in self.vars:
+                self.vars[joint] = self.place(joint)
+            whole = self.vars[joint]
+            key = [*[slice(None)] * (whole.shadow.ndim - 1), slice(start, stop)]
+            return self.source.index(whole, key, whole.letters, self.wish(node))
         if node in self.plan.rows:
             letters = self.letters(node, whole=False)
             if node not in self.plan.carried:
@@ -337,7 +346,9 @@ class Printer:
         op = node.op
         inputs = self.plan.inputs(node)
         alike = all(u.dtype == node.dtype for u in inputs)
-        if isinstance(op, Contract | SumOfProducts) and len(inputs) == 2 and alike and node.dtype != "int":
+        if isinstance(op, Concat) and alike:
+            self.joined(node, op, out)
+        elif isinstance(op, Contract | SumOfProducts) and len(inputs) == 2 and alike and node.dtype != "int":
             self.product(node, op.spec, out)
         elif isinstance(op, Elementwise) and self.elementwise(node, out):
             pass
@@ -345,6 +356,21 @@ class Printer:
             self.total(node, op, out)
         else:
             self.general(node, out)
+
+    def joined(self, node: Node, op: Concat, out: Var) -> None:
+        """A concatenation: only what is not computed in its place is copied there."""
+        start = 0
+        for u in self.plan.inputs(node):
+            stop = start + self.plan.shape(u)[op.dim]
+            if self.plan.part.get(u, (None,))[0] is not node:
+                key = [slice(None)] * out.shadow.ndim
+                key[op.dim] = slice(start, stop)
+                spot = self.source.index(out, key, out.letters)
+                looped = {loop.axis for loop in self.source.loops}
+                letters = tuple(x for x in out.letters if x not in looped)
+                value = self.aligned(u, letters, len(node.shape))
+                self.source.emit(f"copyto({self.source.here(spot)}, {self.source.here(value)})")
+            start = stop
 
     def product(self, node: Node, spec: str, out: Var) -> None:
         operands, result = spec.split("->")[0].split(","), spec.split("->")[1]
@@ -434,7 +460,9 @@ class Printer:
     def inplace(self, node: Node) -> Var | None:
         """The place of an operand that nobody needs any more, for an elementwise result."""
         calls = trace(node.op, len(node.inputs)) if isinstance(node.op, Elementwise) else None
-        if not calls or "reuse" not in self.plan.optimise or node in self.plan.pads or node in self.keep:
+        if not calls or "reuse" not in self.plan.optimise or node in self.keep:
+            return None
+        if node in self.plan.pads or node in self.plan.part:
             return None
         letters = self.letters(node, whole=node not in self.plan.rows)
         for k, u in enumerate(self.plan.inputs(node)):

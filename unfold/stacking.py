@@ -1,0 +1,287 @@
+"""Sibling products stacked: the gates of an LSTM become one matrix product.
+
+Graph to graph, in rounds. Products of several matrices with one vector become one product
+with the matrices on top of each other; what follows alike for each piece (a bias, a tanh) is
+done for all pieces at once; sums of products with the transposes become one product again,
+and so do the gradients of the matrices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from unfold import dims
+from unfold.dims import Dim
+from unfold.graph import Graph, postorder, reach, rebuild
+from unfold.node import Node, Symbol, apply, call
+from unfold.op import Along, Elementwise
+from unfold.ops.index import Narrow
+from unfold.ops.linear import Contract
+from unfold.ops.shape import Concat
+from unfold.passes import Passed, SumOfProducts, loops_of
+
+Replaced = dict[Node, Node]
+
+
+def stack(graph: Graph) -> Passed:
+    """All rounds, until none finds anything."""
+    whole: Replaced = {n: n for n in graph.order}
+    for rule in (halve, products, *[lift] * 6, sums, gradients):
+        replaced = rule(graph)
+        if replaced:
+            graph, done = substitute(graph, replaced)
+            whole = {n: done[u] for n, u in whole.items() if u in done}
+    return graph, whole
+
+
+def substitute(graph: Graph, replaced: Mapping[Node, Node]) -> Passed:
+    """The graph with some nodes replaced; replacements are written over old nodes."""
+
+    def below(node: Node) -> Iterable[Node]:
+        return (replaced[node],) if node in replaced else node.inputs
+
+    def then(node: Node) -> Iterable[Node]:
+        return (graph.definitions[node],) if isinstance(node.op, Symbol) else ()
+
+    done: Replaced = {}
+    for node in postorder(graph.outputs.values(), then, below):
+        if node in replaced:
+            done[node] = done[replaced[node]]
+        else:
+            done[node] = rebuild(node, tuple(done[u] for u in node.inputs))
+    definitions = {s: done[graph.definitions[s]] for s in done if isinstance(s.op, Symbol)}
+    return Graph({name: done[u] for name, u in graph.outputs.items()}, definitions), done
+
+
+# ---------------------------------------------------------------------- forward
+def halve(graph: Graph) -> Replaced:
+    """In loops, sigmoid(z) = 1/2 + 1/2 tanh(z/2), the half folded into the matrices of z, so
+    that the gates and the candidate of an LSTM take one tanh together."""
+    part_of, cyclic = loops_of(graph)
+    out: Replaced = {}
+    for node in graph.order:
+        if node.op.name == "sigmoid" and part_of[node] in cyclic:
+            half = _half(graph, node.inputs[0], top=True)
+            if half is not None:
+                out[node] = call("multiply", call("tanh", half), 0.5) + 0.5
+    return out
+
+
+def _half(graph: Graph, z: Node, top: bool = False) -> Node | None:
+    if len(graph.users[z]) == 1:
+        if z.op.name == "add":
+            return call("add", *(_half(graph, u) for u in z.inputs))
+        if isinstance(z.op, Contract) and len(z.inputs) == 2 and not z.inputs[0].axes:
+            return apply(z.op, z.inputs[0] * 0.5, z.inputs[1])
+    return None if top else z * 0.5
+
+
+def products(graph: Graph) -> Replaced:
+    """Products of several matrices with one vector: one product, and a piece for each."""
+    part_of, cyclic = loops_of(graph)
+    groups: dict[tuple[object, ...], list[Node]] = {}
+    for node in graph.order:
+        if isinstance(node.op, Contract) and node.op.spec == "ij,j->i" and _is_weight(node.inputs[0]):
+            onward = _onward(graph, node, part_of, cyclic)
+            groups.setdefault((node.inputs[1], onward, node.dtype), []).append(node)
+    out: Replaced = {}
+    for members in groups.values():
+        if len(members) > 1:
+            members.sort(key=lambda n: _chain(graph, n))
+            all_of = apply(members[0].op, _concat([m.inputs[0] for m in members], -2), members[0].inputs[1])
+            out.update(zip(members, _pieces(all_of, [m.shape[0] for m in members], -1), strict=True))
+    return out
+
+
+def _is_weight(node: Node) -> bool:
+    return not node.axes and len(node.shape) == 2
+
+
+def _onward(graph: Graph, node: Node, part_of: Mapping[Node, int], cyclic: set[int]) -> int:
+    """The loop that a value ends up in, following its only use."""
+    for _ in range(8):
+        if part_of[node] in cyclic:
+            return part_of[node]
+        users = graph.users.get(node, [])
+        if len(users) != 1:
+            break
+        node = users[0]
+    return -1 - part_of[node]
+
+
+def _chain(graph: Graph, node: Node) -> tuple[str, ...]:
+    """What happens to a value next: pieces that go on alike should lie side by side."""
+    names: list[str] = []
+    for _ in range(5):
+        users = graph.users.get(node, [])
+        names.append(",".join(sorted(u.op.name for u in users)) if len(users) != 1 else users[0].op.name)
+        if len(users) != 1:
+            break
+        node = users[0]
+    return tuple(names)
+
+
+def _concat(nodes: list[Node], dim: int) -> Node:
+    """Values joined; pieces of one value, in order, are that value again."""
+    first = nodes[0]
+    if all(isinstance(n.op, Narrow) and n.inputs[0] is first.inputs[0] for n in nodes):
+        whole, spans = first.inputs[0], [(n.op.start, n.op.stop) for n in nodes if isinstance(n.op, Narrow)]
+        joined = all(a[1] == b[0] for a, b in zip(spans, spans[1:], strict=False))
+        if joined and all(isinstance(n.op, Narrow) and (n.op.dim, n.op.step) == (dim, 1) for n in nodes):
+            return call("narrow", whole, spans[0][0], spans[-1][1], dim)
+    return apply(Concat(dim), *nodes)
+
+
+def _pieces(whole: Node, sizes: list[Dim], dim: int) -> list[Node]:
+    out, start = [], dims.canonical(0)
+    for n in sizes:
+        stop = dims.add(start, n)
+        out.append(apply(Narrow(start, stop, 1, dim), whole))
+        start = stop
+    return out
+
+
+@dataclass(frozen=True)
+class _Use:
+    """The one elementwise operation that a piece goes into, and where."""
+
+    piece: Node
+    user: Node
+    place: int
+
+
+def lift(graph: Graph) -> Replaced:
+    """The same elementwise operation on neighbouring pieces: on both at once."""
+    part_of, _ = loops_of(graph)
+    out: Replaced = {}
+    for whole, users in graph.users.items():
+        pieces = sorted(
+            (u for u in users if isinstance(u.op, Narrow) and (u.op.dim, u.op.step) == (-1, 1)),
+            key=lambda u: dims.show((u.op.start,)),  # type: ignore[attr-defined]
+        )
+        ordered = _in_order(pieces)
+        if len(ordered) < 2 or len(whole.shape) != 1:
+            continue
+        for run in _runs(graph, ordered):
+            new = _together(graph, whole, run, part_of)
+            if new is not None and not any(u.user in out for u in run):
+                out.update(zip((u.user for u in run), _pieces(new, [u.piece.shape[-1] for u in run], -1), strict=True))
+    return out
+
+
+def _in_order(pieces: list[Node]) -> list[Node]:
+    """Pieces end to end."""
+    starts = {p.op.start: p for p in pieces if isinstance(p.op, Narrow)}
+    stops = {p.op.stop for p in pieces if isinstance(p.op, Narrow)}
+    first = [s for s in starts if s not in stops]
+    if len(first) != 1 or len(starts) != len(pieces):
+        return []
+    out, at = [], first[0]
+    while at in starts:
+        piece = starts.pop(at)
+        out.append(piece)
+        assert isinstance(piece.op, Narrow)
+        at = piece.op.stop
+    return out
+
+
+def _runs(graph: Graph, pieces: list[Node]) -> Iterable[list[_Use]]:
+    """Neighbours that go into the same operation and nothing else."""
+    run: list[_Use] = []
+    for piece in [*pieces, None]:
+        use = _only_use(graph, piece) if piece is not None else None
+        alike = use and run and (use.user.op, use.place, len(use.user.inputs)) == (
+            run[0].user.op,
+            run[0].place,
+            len(run[0].user.inputs),
+        )
+        if run and not alike:
+            if len(run) > 1:
+                yield run
+            run = []
+        if use:
+            run.append(use)
+
+
+def _only_use(graph: Graph, piece: Node) -> _Use | None:
+    users = graph.users.get(piece, [])
+    if len(users) != 1 or not isinstance(users[0].op, Elementwise) or users[0].shape != piece.shape:
+        return None
+    return _Use(piece, users[0], next(i for i, u in enumerate(users[0].inputs) if u is piece))
+
+
+def _together(graph: Graph, whole: Node, run: list[_Use], part_of: Mapping[Node, int]) -> Node | None:
+    """The operation on all pieces of a run, or None where their other operands forbid it."""
+    first, last = run[0].piece.op, run[-1].piece.op
+    assert isinstance(first, Narrow) and isinstance(last, Narrow)
+    operands: list[Node] = []
+    for place in range(len(run[0].user.inputs)):
+        theirs = [u.user.inputs[place] for u in run]
+        if place == run[0].place:
+            operands.append(call("narrow", whole, first.start, last.stop, -1))
+        elif all(_same_number(n, theirs[0]) for n in theirs):
+            operands.append(theirs[0])
+        elif any(n.shape != u.user.shape or part_of[n] == part_of[u.user] for n, u in zip(theirs, run, strict=True)):
+            return None
+        elif whole in reach(theirs, graph.inputs_of):
+            return None
+        elif len({n.axes for n in theirs}) > 1:
+            return None
+        else:
+            operands.append(_concat(theirs, -1))
+    return apply(run[0].user.op, *operands)
+
+
+def _same_number(a: Node, b: Node) -> bool:
+    return not a.shape and not a.axes and (a is b or (a.op.leaf and a.op.name == "constant" and a.op == b.op))
+
+
+# ---------------------------------------------------------------------- backward
+def sums(graph: Graph) -> Replaced:
+    """A sum of products of transposed matrices: one product with everything end to end."""
+    out: Replaced = {}
+    for node in graph.order:
+        if node.op.name != "add":
+            continue
+        terms = [
+            u
+            for u in node.inputs
+            if isinstance(u.op, Contract)
+            and u.op.spec in ("ij,i->j", "i,ij->j")
+            and len(graph.users[u]) == 1
+            and _is_weight(u.inputs[0] if u.op.spec == "ij,i->j" else u.inputs[1])
+        ]
+        terms = [u for u in terms if u.op == terms[0].op and u.axes == terms[0].axes]
+        if len(terms) < 2:
+            continue
+        at = 0 if terms[0].op.parameters["spec"] == "ij,i->j" else 1
+        weights = _concat([u.inputs[at] for u in terms], -2)
+        values = _concat([u.inputs[1 - at] for u in terms], -1)
+        joint = apply(terms[0].op, *((weights, values) if at == 0 else (values, weights)))
+        rest = [u for u in node.inputs if u not in terms]
+        out[node] = call("add", joint, *rest) if rest else joint
+    return out
+
+
+def gradients(graph: Graph) -> Replaced:
+    """Gradients of stacked matrices: one product over all steps, and a piece for each."""
+    out: Replaced = {}
+    for joint in graph.order:
+        if not isinstance(joint.op, Concat) or joint.op.dim != -1 or len(joint.shape) != 1:
+            continue
+        sizes = [u.shape[0] for u in joint.inputs]
+        groups: dict[tuple[object, ...], dict[Node, Node]] = {}
+        for u in joint.inputs:
+            for user in graph.users[u]:
+                if isinstance(user.op, SumOfProducts) and user.op.spec == "i,j->ij" and user.inputs[0] is u:
+                    groups.setdefault((user.op, user.inputs[1], user.axes), {})[u] = user
+                elif user.op.name == "sum" and isinstance(user.op, Along) and user.op.spans == user.op.over:
+                    groups.setdefault((user.op, None, user.axes), {})[u] = user
+        for (op, other, _), members in groups.items():
+            if len(members) == len(joint.inputs) and not any(m in out for m in members.values()):
+                whole = apply(op, joint, *([other] if other is not None else []))  # type: ignore[arg-type, list-item]
+                dim = -1 if other is None else -2
+                parts = _pieces(whole, sizes, dim)
+                out.update({members[u]: part for u, part in zip(joint.inputs, parts, strict=True)})
+    return out
