@@ -6,7 +6,7 @@ Each pass keeps every value (up to rounding) and can be left out. `OPTIMISATIONS
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from unfold.axis import Axis
@@ -184,10 +184,12 @@ def fuse(graph: Graph) -> Passed:
         (u, *_) = inputs or (node,)
         over = node.op.over if isinstance(node.op, Along) else ()
         axes = tuple(a for a in over if isinstance(a, Axis))
-        if node.op.name != "sum" or not axes or len(axes) != len(over) or len(u.inputs) != 2:
+        if node.op.name != "sum" or not axes or len(axes) != len(over):
             return rebuild(node, inputs)
         old = node.inputs[0]
-        if len(graph.users[old]) > 1 or old in kept or any(v.dtype != node.dtype for v in u.inputs):
+        if u.op.name == "sum" and len(graph.users[old]) == 1 and old not in kept and u.op.spans:
+            return apply(replace(u.op, over=(*u.op.over, *axes)), *u.inputs)
+        if len(graph.users[old]) > 1 or old in kept or any(v.dtype != node.dtype for v in u.inputs) or len(u.inputs) != 2:
             return rebuild(node, inputs)
         spec = _spec(u)
         if spec is None or not all(any(a in v.axes for v in u.inputs) for a in axes):

@@ -21,7 +21,29 @@ def rows(array: Array) -> list[Array]:
     return list(array) if array.ndim > 1 else [array[i, ...] for i in range(len(array))]
 
 
+class SoftmaxCrossEntropy:
+    """loss = -log softmax(o)[y] and slope = softmax(o) - one_hot(y), row by row; slope may be o."""
+
+    def __init__(self, rows: int, classes: int, dtype: Any) -> None:
+        self.form, self.rows, self.ones = (rows, classes), np.arange(rows), np.ones(classes, dtype)
+        self.top, self.total = np.empty((rows, 1), dtype), np.empty(rows, dtype)
+
+    def __call__(self, o: Array, y: Array, loss: Array, slope: Array) -> None:
+        z, y, loss, out = o.reshape(self.form), y.reshape(-1), loss.reshape(-1), slope.reshape(self.form)
+        np.maximum.reduce(z, 1, None, self.top, True)
+        np.subtract(z, self.top, out)
+        at = (self.rows, y)
+        chosen = out[at]
+        np.exp(out, out)
+        out.dot(self.ones, self.total)
+        np.log(self.total, loss)
+        np.subtract(loss, chosen, loss)
+        np.divide(out, self.total[:, None], out)
+        out[at] -= 1
+
+
 GLOBALS = {
+    "SoftmaxCrossEntropy": SoftmaxCrossEntropy,
     "rows": rows,
     "np": np,
     "matmul": np.matmul,

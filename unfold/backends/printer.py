@@ -106,6 +106,9 @@ class Printer:
         pads = self.plan.pads.get(node, {})
         shape = self.extent(letters, node)
         if not any(map(sum, pads.values())):
+            views = [u for u in self.plan.users.get(node, []) if u.op.name in VIEWS]
+            if not self.plan.nest(node) and (node in self.keep or any(u in self.keep for u in views)):
+                return self.source.fresh(self.wish(node), letters, shape, self.dtype(node))
             if node not in self.keep and not any(u.op.structural or u.op.name in VIEWS for u in self.plan.users[node]):
                 self.owned.add(node)
             return self.source.buffer(self.wish(node), letters, shape, self.dtype(node))
@@ -172,6 +175,8 @@ class Printer:
             self.vars[node] = seen
         elif self.is_number(node):
             self.vars[node] = self.leaf(node)
+        elif (same := self.unchanged(node)) is not None:
+            self.vars[node] = same
         else:
             if node in self.equations:
                 self.source.emit(f"# {self.equations[node]}")
@@ -346,7 +351,9 @@ class Printer:
         op = node.op
         inputs = self.plan.inputs(node)
         alike = all(u.dtype == node.dtype for u in inputs)
-        if isinstance(op, Concat) and alike:
+        if op.name == "cross_entropy" and self.softmax_too(node, out):
+            pass
+        elif isinstance(op, Concat) and alike:
             self.joined(node, op, out)
         elif isinstance(op, Contract | SumOfProducts) and len(inputs) == 2 and alike and node.dtype != "int":
             self.product(node, op.spec, out)
@@ -356,6 +363,38 @@ class Printer:
             self.total(node, op, out)
         else:
             self.general(node, out)
+
+    def softmax_too(self, node: Node, out: Var) -> bool:
+        """The cross-entropy and its gradient, softmax minus one-hot, from one exponential."""
+        scores, labels = self.plan.inputs(node)
+        users = self.plan.users
+        softmaxes = [u for u in users[scores] if u.op.name == "softmax" and not isinstance(u.op.over[0], Axis)]  # type: ignore[attr-defined]
+        if len(softmaxes) != 1 or "fuse" not in self.plan.optimise or self.plan.nest(node) or self.dtype(node).kind == "c":
+            return False
+        (softmax,) = softmaxes
+        if len(users[softmax]) != 1 or softmax in self.keep:
+            return False
+        (slope,) = users[softmax]
+        parts = self.plan.inputs(slope)
+        if slope.op.name != "subtract" or parts[0] is not softmax or parts[1].op.name != "one_hot":
+            return False
+        if self.plan.inputs(parts[1])[0] is not labels or users[parts[1]] != [slope] or slope in self.plan.pads:
+            return False
+        lead = self.letters(scores)[:-1]
+        o, y = self.var(scores), self.var(labels)
+        if self.letters(labels) != lead or out.letters != lead or o.letters != self.letters(slope) or slope in self.plan.part:
+            return False
+        self.done |= {softmax, parts[1], slope}
+        free = scores in self.owned and all(u in (node, softmax) for u in users[scores])
+        if free:
+            self.owned.discard(scores)
+            self.owned.add(slope)
+        self.vars[slope] = o if free else self.place(slope)
+        work = self.source.name("softmax_cross_entropy")
+        count, classes = int(np.prod(o.shadow.shape[:-1])), o.shadow.shape[-1]
+        self.source.prepare.append(f"{work} = SoftmaxCrossEntropy({count}, {classes}, dtype)")
+        self.source.emit(f"{work}({o.name}, {y.name}, {out.name}, {self.vars[slope].name})")
+        return True
 
     def joined(self, node: Node, op: Concat, out: Var) -> None:
         """A concatenation: only what is not computed in its place is copied there."""
@@ -391,14 +430,27 @@ class Printer:
         mine = [x for x in var.letters if x not in looped]
         front = [[x] for x in var.letters if x in looped]
         kept = [x for x in mine if x not in gone]
-        missing = [x for x in gone if x not in mine]
-        flat = source.arrange(var, [*front, [x for x in mine if x in gone], kept], not source.loops)
-        target = source.arrange(out, [*[[x] for x in out.letters if x in looped], [x for x in out.letters if x not in looped]], False)
-        if missing or flat is None or target is None or len(kept) != len([x for x in out.letters if x not in looped]):
+        summed = [x for x in mine if x in gone]
+        ahead, rest = [[x] for x in out.letters if x in looped], [x for x in out.letters if x not in looped]
+        flat = source.arrange(var, [*front, summed, *([kept] if kept else [])], not source.loops)
+        target = source.arrange(out, [*ahead, *([rest] if rest else [])], False)
+        if len(summed) != len(gone) or flat is None or target is None or len(kept) != len(rest):
             self.general(node, out)
             return
-        here = source.here(target)
-        source.emit(f"add_reduce({source.here(flat)}, 0, None, {here})")
+        here, count = source.here(target), source.row(flat).shape[0]
+        if kept and node.dtype != "int" and source.row(target).flags.c_contiguous:
+            source.emit(f"{source.here(self.ones(count), 'dot')}({source.here(flat)}, {here})")
+        else:
+            source.emit(f"add_reduce({source.here(flat)}, 0, None, {here})")
+
+    def ones(self, count: int) -> Var:
+        """A vector of ones: its product with a matrix sums the rows, faster than a reduction."""
+        key = ("ones", count)
+        if key not in self.spare:
+            name = self.source.name("ones")
+            self.source.prepare.append(f"{name} = np.ones({count}, dtype)")
+            self.spare[key] = Var(name, (0,), np.empty(count), True)
+        return self.spare[key]
 
     def elementwise(self, node: Node, out: Var) -> bool:
         """An elementwise operation as array calls that write into the place of its value."""
@@ -456,6 +508,22 @@ class Printer:
             return isinstance(node.op, Constant)
         scalar = isinstance(node.op, Elementwise) and not node.shape and not node.axes
         return scalar and all(isinstance(u.op, Constant | Size | Extent) for u in self.plan.inputs(node))
+
+    def unchanged(self, node: Node) -> Var | None:
+        """What a factor of one leaves as it is (a mean over a batch of one)."""
+        if node.op.name not in ("multiply", "divide") or node in self.plan.pads or node in self.plan.part:
+            return None
+        for one, other in (self.plan.inputs(node)[::-1], self.plan.inputs(node)):
+            if not self.is_number(one) or self.constant(one) != 1 or (node.op.name == "divide" and other is not self.plan.inputs(node)[0]):
+                continue
+            alone = self.plan.users[other] == [node] and (other.axes, other.shape) == (node.axes, node.shape)
+            if alone and other.dtype == node.dtype and other not in self.plan.pads and node not in self.plan.rows and other not in self.plan.rows:
+                var = self.var(other)
+                if other in self.owned:
+                    self.owned.discard(other)
+                    self.owned.add(node)
+                return var
+        return None
 
     def inplace(self, node: Node) -> Var | None:
         """The place of an operand that nobody needs any more, for an elementwise result."""
@@ -526,13 +594,16 @@ class Printer:
     # ------------------------------------------------------------------ results
     def results(self) -> None:
         """Print the return of the outputs, in the order of the axes the user wrote."""
-        parts = []
+        parts: list[str] = []
+        given: set[Node] = set()
         for name, node in self.plan.graph.outputs.items():
+            node = self.plan.resolve(node)
             var = self.var(node)
             wanted = (*node.axes, *range(len(node.shape)))
             order = [var.letters.index(x) for x in wanted]
             text = var.name if order == sorted(order) else f"{var.name}.transpose({', '.join(map(str, order))})"
-            parts.append(f"{name!r}: {text}.copy()")
+            parts.append(f"{name!r}: {text}" + ("" if var.fresh and node not in given else ".copy()"))
+            given.add(node)
         self.source.emit("return {" + ", ".join(parts) + "}")
 
 

@@ -61,24 +61,23 @@ def _matmul(
     z = _matrix(source, out, [left[1], right[1]], batch, copy=False)
     if z is None:
         return False
-    xs, ys, zs = source.here(x), source.here(y), source.here(z)
+    zs, dense = source.here(z), source.row(z).flags.c_contiguous
     if batch:
-        source.emit(f"matmul({xs}, {ys}, {zs})")
+        source.emit(f"matmul({source.here(x)}, {source.here(y)}, {zs})")
     elif not summed:
-        source.emit(f"multiply({xs}[:, None], {ys}, {zs})" if rows and columns else f"multiply({xs}, {ys}, {zs})")
+        column = "[:, None]" if rows and columns else ""
+        source.emit(f"multiply({source.here(x)}{column}, {source.here(y)}, {zs})")
     elif not rows and not columns:
-        source.emit(f"{zs}[()] = {xs}.dot({ys})")
-    elif left[1] == [] or not source.row(z).flags.c_contiguous:
-        if left[1]:
-            source.emit(f"{zs}[...] = {xs}.dot({ys})")
-        else:  # a vector times a matrix: the matrix first
-            y2 = _matrix(source, right[0], [right[1], summed], batch, copy)
-            if y2 is None:
-                return False
-            target = f"{source.here(y2)}.dot({xs}, {zs})"
-            source.emit(target if source.row(z).flags.c_contiguous else f"{zs}[...] = {source.here(y2)}.dot({xs})")
-    else:
-        source.emit(f"{xs}.dot({ys}, {zs})")
+        source.emit(f"{zs}[()] = {source.here(x, 'dot')}({source.here(y)})")
+    elif left[1]:
+        product = f"{source.here(x, 'dot')}({source.here(y)}"
+        source.emit(f"{product}, {zs})" if dense else f"{zs}[...] = {product})")
+    else:  # a vector times a matrix: the matrix first
+        turned = _matrix(source, right[0], [right[1], summed], batch, copy)
+        if turned is None:
+            return False
+        product = f"{source.here(turned, 'dot')}({source.here(x)}"
+        source.emit(f"{product}, {zs})" if dense else f"{zs}[...] = {product})")
     return True
 
 

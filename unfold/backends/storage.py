@@ -30,6 +30,7 @@ class Var:
     letters: Letters
     shadow: Array
     static: bool
+    fresh: bool = False  # made by this call, so a result may hold it
 
 
 @dataclass
@@ -80,6 +81,12 @@ class Source:
         self.prepare.append(f"{name} = {fill}({_tuple(shape)}{kind})")
         return Var(name, letters, np.empty(shape, dtype), True)
 
+    def fresh(self, wish: str, letters: Letters, shape: Sequence[int], dtype: Any) -> Var:
+        """A new array at each call, for a result."""
+        name = self.name(wish)
+        self.emit(f"{name} = empty({_tuple(shape)}, {self.dtype(dtype)})")
+        return Var(name, letters, np.empty(shape, dtype), False, True)
+
     def dtype(self, dtype: Any) -> str:
         return {"bool": "bool", "int64": "int"}.get(np.dtype(dtype).name, "dtype")
 
@@ -93,14 +100,14 @@ class Source:
     def view(self, var: Var, expression: str, shadow: Array, letters: Letters, wish: str = "") -> Var:
         """A view of a variable, bound once however often it is used. `{}` stands for it."""
         if expression == "{}":
-            return var if letters == var.letters else Var(var.name, letters, shadow, var.static)
+            return var if letters == var.letters else Var(var.name, letters, shadow, var.static, var.fresh)
         key = (var.name, expression)
         if key not in self.views:
             name = self.name(wish or var.name)
             self.bind(var.static, f"{name} = {expression.format(var.name)}")
-            self.views[key] = Var(name, letters, shadow, var.static)
+            self.views[key] = Var(name, letters, shadow, var.static, var.fresh)
         found = self.views[key]
-        return Var(found.name, letters, shadow, found.static)
+        return Var(found.name, letters, shadow, found.static, found.fresh)
 
     def index(self, var: Var, key: Sequence[Any], letters: Letters, wish: str = "") -> Var:
         """`var[key]` for slices, numbers and None."""
@@ -136,30 +143,38 @@ class Source:
         return self.view(var, expression, shadow, letters)
 
     # ------------------------------------------------------------------ in loops
-    def here(self, var: Var) -> str:
-        """The variable as an expression where printing stands: its row inside loops."""
+    def here(self, var: Var, method: str = "") -> str:
+        """The variable as an expression where printing stands: its row inside loops; or a
+        method of it, looked up beforehand."""
         around = [loop for loop in self.loops if loop.axis in var.letters]
         if not around:
-            return var.name
+            if not method:
+                return var.name
+            bound = self.view(var, f"{{}}.{method}", var.shadow, var.letters, f"{var.name}_{method}")
+            return bound.name if self.loops else f"{var.name}.{method}"
         axes = tuple(loop.axis for loop in around)
         if var.letters[: len(axes)] != axes:
             rest = tuple(x for x in var.letters if x not in axes)
             order = [var.letters.index(x) for x in (*axes, *rest)]
             var = self.view(var, f"{{}}.transpose({_items(order)})", var.shadow.transpose(order), (*axes, *rest))
         signs = tuple(loop.sign for loop in around)
-        name = self._rows(var, signs)
+        name = self._rows(var, signs, method)
         for loop in around:
             key = (var.name, name)
             if key not in loop.rows:
-                loop.rows[key] = (self.name(f"{var.name}_{loop.axis.name}"), name)
+                loop.rows[key] = (self.name(f"{var.name}_{loop.axis.name}" + (f"_{method}" if method else "")), name)
             name = loop.rows[key][0]
         return name
 
-    def _rows(self, var: Var, signs: tuple[int, ...]) -> str:
+    def _rows(self, var: Var, signs: tuple[int, ...], method: str) -> str:
         back = ", ".join("::-1" if s < 0 else ":" for s in signs)
         source = "{}" + (f"[{back}]" if -1 in signs else "")
         expression = f"rows({source})" if len(signs) == 1 else _nested(source, len(signs))
-        return self.view(var, expression, var.shadow, var.letters, f"{var.name}_rows").name
+        if method and len(signs) == 1:
+            expression = f"[r.{method} for r in {expression}]"
+        elif method:
+            expression = f"[[r.{method} for r in rs] for rs in {expression}]"
+        return self.view(var, expression, var.shadow, var.letters, f"{var.name}_{method or 'row'}s").name
 
     def row(self, var: Var) -> Array:
         """The shadow of what `here` gives."""
