@@ -193,7 +193,8 @@ def _edges(build: Builder, keys, offsets, axes, steps, middle) -> None:  # type:
                 inside = 1 <= r <= sizes[0] and 1 <= c <= sizes[1]
                 known = f"{a.source}@{r},{c}" in nodes
                 hidden = inside and not known
-                source = f"{a.source}@{_or(None if r not in steps[0] else r)},{_or(None if c not in steps[1] else c)}"
+                seen = (r if r in steps[0] else None, c if c in steps[1] else None)
+                source = f"{a.source}@{_or(seen[0])},{_or(seen[1])}"
                 if not inside and f"{a.source}@{r},{c}" not in nodes:
                     source = f"{a.source}@{r},{c}"
                     if not _boundary(build, a.source):
