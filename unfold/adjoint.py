@@ -15,7 +15,7 @@ from unfold.binding import signature
 from unfold.dims import show
 from unfold.errors import NotDifferentiable, UnknownName
 from unfold.graph import Graph, Wrt, reach
-from unfold.node import Named, Node, Symbol, apply, call, constant
+from unfold.node import Node, Symbol, apply, call, constant
 from unfold.ops.reduce import Sum
 from unfold.ops.time import Structural, size, zeros
 from unfold.simplify import simplify, unused, with_axes
@@ -83,7 +83,7 @@ def adjoints(
             if s.op.label not in labels:
                 labels[s.op.label] = label = unused("d" + s.op.label, taken)
                 taken.add(label)
-            fresh[s] = sibling(s, labels[s.op.label], along)
+            fresh[s] = sibling(s, labels[s.op.label], "adjoint", along)
     parts: dict[Node, list[Node]] = {node: [ct] for node, ct in seeds.items()}
     for s, ds in fresh.items():
         parts.setdefault(graph.definitions[s], []).append(ds)
@@ -103,11 +103,11 @@ def adjoints(
     return result, definitions
 
 
-def sibling(symbol: Node, label: str, along: tuple[Axis, ...] = ()) -> Node:
+def sibling(symbol: Node, label: str, role: str, along: tuple[Axis, ...] = ()) -> Node:
     """A symbol for the derivative of another one, perhaps along further axes."""
     op = symbol.op
-    assert isinstance(op, Named)
-    renamed = replace(op, label=label, index=(*op.index, *(a.now for a in along)))
+    assert isinstance(op, Symbol)
+    renamed = replace(op, label=label, role=role, index=(*op.index, *(a.now for a in along)))
     return Node(renamed, (), (*symbol.axes, *along), symbol.shape, symbol.dtype, symbol.where)
 
 

@@ -85,6 +85,10 @@ class BindingError(UnfoldError):
     """The arrays of a call do not fit the graph: unknown, missing or wrongly shaped."""
 
 
+class NotAGraph(UnfoldError):
+    """A text that is no graph as `to_json` writes it: foreign, damaged, or of another version."""
+
+
 class OutOfRange(UnfoldError):
     """A fixed read (`h[3]`) that lies outside the sequence at hand."""
 

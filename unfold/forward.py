@@ -88,7 +88,7 @@ def tangents(
             if node.op.label not in labels:
                 labels[node.op.label] = unused(node.op.label + "_dot", taken)
                 taken.add(labels[node.op.label])
-            fresh[node] = result[node] = sibling(node, labels[node.op.label], along)
+            fresh[node] = result[node] = sibling(node, labels[node.op.label], "tangent", along)
             continue
         inputs = [graph.names.get(u, u) for u in node.inputs]
         pieces = [result.get(u) for u in node.inputs]

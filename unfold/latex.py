@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from unfold.axis import Axis, Index
-from unfold.graph import Graph
-from unfold.listing import Listing, lines
+from unfold.graph import Graph, postorder
+from unfold.listing import Listing, lines, roles
 from unfold.node import Node
 from unfold.notation import ATOM, PRODUCT, SUM, UNARY, At, Piece, Steps, Writer
 from unfold.notation import POWER as SCRIPT
@@ -68,7 +68,7 @@ def latex(graph: Graph) -> str:
     \end{align}
     """
     listing = Listing(graph)
-    writer = Tex(listing.names, adjoints=listing.adjoints, depth=400, budget=4000)
+    writer = Tex(listing.names, roles=listing.roles, depth=400, budget=4000)
     blocks = [
         " \\\\\n".join(_aligned(line.left, line.right) if line.left else r"&\;\;\vdots" for line in block)
         for block in lines(listing, writer)
@@ -78,7 +78,7 @@ def latex(graph: Graph) -> str:
 
 def equation(node: Node) -> str:
     """One expression as LaTeX, without an environment."""
-    return Tex().write(node).text
+    return Tex(roles=roles(postorder([node]))).write(node).text
 
 
 def _aligned(left: str, right: str) -> str:
@@ -159,11 +159,18 @@ class Tex(Writer):
     families: Mapping[str, str] = {"-": "+", ".": "@"}
 
     def leaf(self, label: str, indices: Sequence[str]) -> str:
-        text = name(label)
-        if self.adjoints and label in self.adjoints:
-            inner = name(label[1:])
-            text = rf"\bar{{{inner}}}" if len(label[1:].rstrip("'")) == 1 else rf"\overline{{{inner}}}"
-        return text + (f"^{{({', '.join(indices)})}}" if indices else "")
+        return self.label(label) + (f"^{{({', '.join(indices)})}}" if indices else "")
+
+    def label(self, label: str) -> str:
+        """A name; that of an adjoint with a bar, that of a tangent with a dot."""
+        role = self.roles.get(label)
+        if role is None:
+            return name(label)
+        of = label.rstrip("'")
+        of = of.removeprefix("d") if role == "adjoint" else of.removesuffix("_dot")
+        wide = len(of) > 1 and of not in self.roles
+        accent = r"\dot" if role == "tangent" else r"\overline" if wide else r"\bar"
+        return f"{accent}{{{self.label(of)}}}"
 
     def _named(self, node: Node, at: At) -> Steps:
         yield from ()

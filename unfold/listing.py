@@ -26,6 +26,7 @@ from unfold.unfolding import Instances
 
 LARGE = 12  # leaves and operations of a shared expression worth a name
 LONG = 60  # equations of a graph shown in full
+HUGE = 5000  # equations of an unfolded graph that are not even made to be shown
 K = TypeVar("K", bound=Hashable)
 
 
@@ -44,9 +45,9 @@ class Listing:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.lazy = isinstance(graph.definitions, Instances) and len(graph.definitions) > LONG
+        self.lazy = isinstance(graph.definitions, Instances) and len(graph.definitions) > HUGE
         self.base = template(graph) if self.lazy else graph
-        self.adjoints = adjoint_labels(self.base)
+        self.roles = roles(self.base.order)
         self.names: dict[Node, Node] = {}
         self.invented: dict[Node, Node] = {}
         if not self.lazy:
@@ -55,9 +56,8 @@ class Listing:
             self.names |= self.invented
 
     def equations(self) -> tuple[list[Equation], list[Equation]]:
-        """The equations of the system, then those of adjoints and of outputs."""
-        chosen, skipped = self._symbols()
-        order = self._sorted(chosen)
+        """The equations of the system, then those of derivatives and of outputs."""
+        order, skipped = self._symbols()
         last = {s.op.label: s for s in order if isinstance(s.op, Symbol)}
         first: list[Equation] = []
         second: list[Equation] = []
@@ -65,7 +65,7 @@ class Listing:
         before = False
         for s in order:
             assert isinstance(s.op, Symbol)
-            late = s.op.label in self.adjoints
+            late = s.op.label in self.roles
             body = self.graph.definitions[s]
             ends = s.op.label in skipped and last[s.op.label] is s
             into = second if late else first
@@ -88,51 +88,59 @@ class Listing:
                 told.add(node)
                 yield Equation(self.invented[node], node)
 
-    # ------------------------------------------------------------------ which
+    # ------------------------------------------------------------------ which, in which order
     def _symbols(self) -> tuple[list[Node], set[str]]:
-        """The symbols to show, and the labels of which some are not shown."""
+        """The symbols to show, in order, and the labels of which some are not shown."""
         if isinstance(self.graph.definitions, Instances) and self.lazy:
-            chosen: list[Node] = []
-            skipped: set[str] = set()
-            for s in self.base.order:
-                if isinstance(s.op, Symbol):
-                    places, every = _ends(self.graph.definitions, s)
-                    chosen += [self.graph.definitions.make(s, dict(at)) for at in places]
-                    skipped |= set() if every else {s.op.label}
-            return chosen, skipped
-        symbols = list(self.graph.symbols.values())
-        labels: dict[str, list[Node]] = {}
-        for s in symbols:
-            labels.setdefault(s.op.parameters["label"], []).append(s)
-        if len(symbols) <= LONG or self.graph.axes:
-            return symbols, set()
-        kept: list[Node] = []
-        for group in labels.values():
-            group.sort(key=_steps)
-            kept += group if len(group) <= 4 else [*group[:3], group[-1]]
-        return kept, {label for label, group in labels.items() if len(group) > 4}
+            return self._tiled(self.graph.definitions)
+        order = self._sorted(list(self.graph.symbols.values()))
+        if len(order) <= LONG or self.graph.axes:
+            return order, set()
+        groups: dict[str, list[Node]] = {}
+        for s in order:
+            groups.setdefault(label_of(s), []).append(s)
+        long = {label: group for label, group in groups.items() if len(group) > 4}
+        left_out = {s for group in long.values() for s in group[3:-1]}
+        return [s for s in order if s not in left_out], set(long)
+
+    def _tiled(self, made: Instances) -> tuple[list[Node], set[str]]:
+        """The first steps and the last of each variable; the other way round for adjoints."""
+        order: list[Node] = []
+        skipped: set[str] = set()
+        for s in self._sorted(list(self.base.symbols.values())):
+            axes = [a for a in s.axes if a in made.extents]
+            ends = [sorted({1, 2, 3, made.extents[a]} & {*range(1, made.extents[a] + 1)}) for a in axes]
+            if label_of(s) in self.roles:
+                ends = [
+                    [n + 1 - k for k in steps]
+                    for steps, n in zip(ends, (made.extents[a] for a in axes), strict=True)
+                ]
+            order += [made.make(s, dict(zip(axes, steps, strict=True))) for steps in product(*ends)]
+            if any(made.extents[a] > 4 for a in axes):
+                skipped.add(label_of(s))
+        return order, skipped
 
     def _outputs(self) -> Iterator[tuple[str, Node]]:
-        """The outputs that are more than a variable of the same name."""
-        for _, members in grouped(self.graph.outputs).items():
+        """The outputs that are more than a variable of the same name. Those of a huge graph
+        are shown as sums over the axis."""
+        for members in grouped(self.graph.outputs).values():
             for name in members if len(members) <= LONG else [*members[:3], members[-1]]:
-                node = self.graph.outputs[name]
+                node = (self.base if self.lazy and name in self.base.outputs else self.graph).outputs[name]
                 symbol = self.names.get(node, node)
                 same = isinstance(symbol.op, Symbol) and name in (symbol.op.label, str(symbol.op))
                 if not same and str(node.op) != name:
                     yield name, node if node in self.invented or symbol is node else symbol
 
-    # ------------------------------------------------------------------ in which order
     def _sorted(self, symbols: list[Node]) -> list[Node]:
         key = self._keys(symbols)
-        if not self.base.axes or self.lazy:
+        if not self.base.axes:
             inside = set(symbols)
             needs = {s: _reads(self.graph.definitions[s], self.names) & inside - {s} for s in symbols}
             return ordered(symbols, needs, key)
         groups: dict[str, list[Node]] = {}
         for s in symbols:
             groups.setdefault(s.op.parameters["label"], []).append(s)
-        links = [a for a in arrows(self.graph) if isinstance(a.source.op, Symbol) and not a.output]
+        links = [a for a in arrows(self.base) if isinstance(a.source.op, Symbol) and not a.output]
         edges = [Edge(groups[u][0], groups[v][0], ()) for u, v in (a.names for a in links)]
         parts = components([group[0] for group in groups.values()], edges)
         part = {s.op.parameters["label"]: k for k, group in enumerate(parts) for s in group}
@@ -144,7 +152,7 @@ class Listing:
         first = {label: min(map(key, group)) for label, group in groups.items()}
         out = []
         for label in ordered(list(groups), wants, first.__getitem__):
-            late = label in self.adjoints
+            late = label in self.roles
             out += sorted(groups[label], key=lambda s: (_boundary(s) is late, key(s)))
         return out
 
@@ -154,7 +162,7 @@ class Listing:
         for number, s in enumerate(symbols):
             label = s.op.parameters["label"]
             file, _, line = (s.where or "").rpartition(":")
-            written = label not in self.adjoints and line.isdigit()
+            written = label not in self.roles and line.isdigit()
             mine = (0, file, int(line)) if written else (1, "", number)
             rank[label] = min(rank.get(label, mine), mine)
         return lambda s: (*rank[s.op.parameters["label"]], _steps(s))
@@ -172,9 +180,9 @@ def lines(listing: Listing, writer: Writer) -> list[list[Line]]:
     """The equations as written: the system, then its adjoints and outputs (all in one where
     there are no adjoints), with what is zero beyond the ends."""
     known = {*listing.base.params, *listing.base.inputs}
-    writer.adjoints = {*(writer.adjoints or ()), *(f"d{name.partition('[')[0]}" for name in known)}
+    writer.roles |= {f"d{name.partition('[')[0]}": "adjoint" for name in known}
     system, rest = listing.equations()
-    parts = [system, rest] if listing.adjoints else [system + rest]
+    parts = [system, rest] if listing.roles else [system + rest]
     written: list[list[tuple[str, Line]]] = []
     for part in parts:
         block: list[tuple[str, Line]] = []
@@ -228,14 +236,6 @@ def _reads(body: Node, names: Mapping[Node, Node]) -> set[Node]:
     return {names.get(n, n) for n in postorder([body]) if isinstance(n.op, Symbol) or n in names}
 
 
-def _ends(made: Instances, symbol: Node) -> tuple[list[tuple[tuple[object, int], ...]], bool]:
-    axes = [a for a in symbol.axes if a in made.extents]
-    choices = [[i for i in (1, 2, 3) if i < made.extents[a]] + [made.extents[a]] for a in axes]
-    choices = [c if made.extents[a] else [] for c, a in zip(choices, axes, strict=True)]
-    whole = all(made.extents[a] <= 4 for a in axes)
-    return [tuple(zip(axes, steps, strict=True)) for steps in product(*choices)], whole
-
-
 def template(graph: Graph) -> Graph:
     """The graph that an unfolded one was made from, if it still knows; itself otherwise."""
     made = graph.definitions
@@ -255,21 +255,9 @@ def is_plain(node: Node) -> bool:
     return node.op.leaf or isinstance(unrepeated(node).op, Constant | Zeros)
 
 
-def adjoint_labels(graph: Graph) -> set[str]:
-    """The labels of variables that are adjoints: `dh` beside an `h` of the same shape that
-    does not depend on it."""
-    labels = {s.op.parameters["label"]: s for s in graph.order if isinstance(s.op, Symbol)}
-    return {
-        label
-        for label, s in labels.items()
-        for of in [labels.get(label[1:].rstrip("'"))]
-        if label.startswith("d") and of is not None and of.shape == s.shape and not _needs(graph, of, s)
-    }
-
-
-def _needs(graph: Graph, node: Node, other: Node) -> bool:
-    below = postorder([node], lambda n: (graph.definitions[n],) if isinstance(n.op, Symbol) else ())
-    return other in below
+def roles(nodes: Iterable[Node]) -> dict[str, str]:
+    """The labels of adjoints and tangents among nodes."""
+    return {s.op.label: s.op.role for s in nodes if isinstance(s.op, Symbol) and s.op.role}
 
 
 def shared(graph: Graph, names: Mapping[Node, Node]) -> dict[Node, Node]:

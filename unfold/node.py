@@ -234,7 +234,10 @@ class Param(Named):
 
 @dataclass(frozen=True)
 class Symbol(Named):
-    """What an equation defines; a graph says which node that is. This is how cycles close."""
+    """What an equation defines; a graph says which node that is. This is how cycles close.
+    `role` is "adjoint" or "tangent" for the derivative of another one."""
+
+    role: str = ""
 
 
 @dataclass(frozen=True, eq=False)

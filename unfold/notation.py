@@ -10,7 +10,7 @@ Nothing recurses: each rule is a generator that yields the operands it wants wri
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, NamedTuple
 
@@ -48,10 +48,15 @@ class Piece(NamedTuple):
 Steps = Generator[tuple[Node, At], Piece, Piece]
 
 
+def _is_derivative(node: Node) -> bool:
+    """Whether a node is an adjoint or a tangent, which is zero where nothing defines it."""
+    return isinstance(node.op, Symbol) and bool(node.op.role)
+
+
 class Writer:
-    """Writes expressions. `names`: nodes that are written by their symbol; `adjoints`: the
-    labels of symbols that are zero where nothing defines them (None: all of them). What was
-    taken to be zero is collected in `fills`."""
+    """Writes expressions. `names`: nodes that are written by their symbol; `roles`: of
+    labels that are derivatives, "adjoint" or "tangent". What was taken to be zero outside
+    1..T is collected in `fills`."""
 
     many = 9  # operands: longer sums and calls are abbreviated
 
@@ -59,12 +64,12 @@ class Writer:
         self,
         names: Mapping[Node, Node] | None = None,
         *,
-        adjoints: Iterable[str] | None = None,
+        roles: Mapping[str, str] | None = None,
         depth: int = 60,
         budget: int = 600,
     ) -> None:
         self.names = names or {}
-        self.adjoints = None if adjoints is None else set(adjoints)
+        self.roles = dict(roles or {})
         self.depth, self.budget = depth, budget
         self.fills: dict[str, Node] = {}
 
@@ -368,17 +373,13 @@ class Writer:
                 isinstance(u.op, Named) and u.op.label == leaf.op.label and op.boundary(m) in u.op.index
                 for m, u in enumerate(ends)
             )
-        root = leaf if self._is_adjoint(leaf) else source
-        needed = vanishing(root, lambda s: op.axis in s.axes and self._is_adjoint(s))
+        root = leaf if _is_derivative(leaf) else source
+        needed = vanishing(root, lambda s: op.axis in s.axes and _is_derivative(s))
         for symbol in needed or ():
             for m in range(abs(op.lag)):
                 there = {op.axis: op.boundary(m)}
                 self.fills[self.leaf_at(symbol, there)] = symbol
         return needed is not None
-
-    def _is_adjoint(self, symbol: Node) -> bool:
-        known = self.adjoints is None or label_of(symbol) in self.adjoints
-        return isinstance(symbol.op, Symbol) and known
 
     def op_at(self, node: Node, at: At) -> Steps:
         op = node.op

@@ -117,12 +117,12 @@ def equations(graph: Graph) -> str:
     """The equations of a graph, its loops with their lags, and the shapes of what enters and
     leaves it: what `print(graph)` shows."""
     listing = Listing(graph)
-    writer = Text(listing.names, adjoints=listing.adjoints, depth=400, budget=4000)
+    writer = Text(listing.names, roles=listing.roles, depth=400, budget=4000)
     blocks = [
         [broken(f"{line.left} = ", line.right) if line.left else "..." for line in part]
         for part in lines(listing, writer)
     ]
-    loops = [] if listing.lazy else [str(c) for c in cycles(graph)]
+    loops = [str(c) for c in cycles(graph)] if not listing.lazy and graph.axes else []
     if loops:
         blocks.append([f"loops: {loops[0]}", *[f"       {c}" for c in loops[1:]]])
     return "\n\n".join("\n".join(b) for b in [_header(listing), *blocks] if b)

@@ -22,7 +22,7 @@ from unfold.ops.reduce import Collect
 from unfold.ops.time import Size, Step, Structural, sources, zeros
 from unfold.table import build
 
-At = Mapping[Axis, int]
+Steps = Mapping[Axis, int]
 
 
 def unfold(graph: Graph, sizes: Mapping[str, int]) -> Graph:
@@ -54,6 +54,10 @@ def _tile(graph: Graph, extents: Mapping[Axis, int]) -> Graph:
     }
     result = Graph(Outputs(nodes), nodes, spare)
     result.__dict__["table"] = build(graph, extents)
+    for node in graph.outputs.values():
+        while isinstance(node.op, ReadAt) and node.op.axis in extents:
+            sources(node, np.asarray(0), extents[node.op.axis])  # raises where the read is outside
+            node = node.inputs[0]
     return result
 
 
@@ -66,7 +70,7 @@ def check_at_size(graph: Graph, extents: Mapping[Axis, int]) -> None:
         schedule(tiled)
 
 
-def needs(graph: Graph, node: Node, at: At, extents: Mapping[Axis, int]) -> list[tuple[Node, At]]:
+def needs(graph: Graph, node: Node, at: Steps, extents: Mapping[Axis, int]) -> list[tuple[Node, Steps]]:
     """What the value of a node at an index is computed from: nodes and their indices."""
     op = node.op
     if isinstance(op, Structural) and op.axis in extents:
@@ -87,7 +91,7 @@ class Instances(Mapping[Node, Node]):
     def __init__(self, graph: Graph, extents: Mapping[Axis, int]) -> None:
         self.graph, self.extents = graph, extents
         self._made: dict[tuple[Node, tuple[int, ...]], Node] = {}
-        self._origin: dict[Node, tuple[Node, At]] = {}
+        self._origin: dict[Node, tuple[Node, Steps]] = {}
 
     def __getitem__(self, symbol: Node) -> Node:
         if symbol not in self._origin:
@@ -101,12 +105,12 @@ class Instances(Mapping[Node, Node]):
     def __iter__(self) -> Iterator[Node]:
         return (self.make(s, at) for s, at in self._places())
 
-    def _places(self) -> Iterator[tuple[Node, At]]:
+    def _places(self) -> Iterator[tuple[Node, Steps]]:
         for s in self.graph.order:
             if isinstance(s.op, Symbol):
                 yield from ((s, at) for at in self.places(s))
 
-    def places(self, node: Node) -> Iterator[At]:
+    def places(self, node: Node) -> Iterator[Steps]:
         """All steps of a node: assignments of its unfolded axes."""
         axes = [a for a in node.axes if a in self.extents]
         for steps in product(*(range(1, self.extents[a] + 1) for a in axes)):
@@ -130,7 +134,7 @@ class Instances(Mapping[Node, Node]):
                 stack.pop()
         return self._made[self._key(node, at)]
 
-    def origin(self, node: Node) -> tuple[Node, At] | None:
+    def origin(self, node: Node) -> tuple[Node, Steps] | None:
         """The node of the cyclic graph, and the steps, that an instance was made from."""
         if node in self._origin:
             return self._origin[node]
@@ -142,7 +146,7 @@ class Instances(Mapping[Node, Node]):
     def _key(self, node: Node, at: At) -> tuple[Node, tuple[int, ...]]:
         return node, tuple(at[a] for a in node.axes if a in self.extents)
 
-    def _instance(self, node: Node, at: At, inputs: tuple[Node, ...]) -> Node:
+    def _instance(self, node: Node, at: Steps, inputs: tuple[Node, ...]) -> Node:
         op = node.op
         axes = tuple(a for a in node.axes if a not in self.extents)
         if isinstance(op, Structural) and op.axis in self.extents:
@@ -165,10 +169,10 @@ class Instances(Mapping[Node, Node]):
             return call("stack" if isinstance(op, Collect) else "add", *inputs)
         return Node(op, inputs, axes, node.shape, node.dtype, node.where)
 
-    def _symbol(self, node: Node, op: Symbol, at: At, axes: tuple[Axis, ...]) -> Node:
+    def _symbol(self, node: Node, op: Symbol, at: Steps, axes: tuple[Axis, ...]) -> Node:
         index = self._index(op.index, at)
         index += tuple(at[a] for a in node.axes if a in self.extents and not _mentions(op, a))
-        made = Node(Symbol(op.label, index), (), axes, node.shape, node.dtype, node.where)
+        made = Node(replace(op, index=index), (), axes, node.shape, node.dtype, node.where)
         self._origin[made] = (node, at)
         return made
 
@@ -191,13 +195,13 @@ class Outputs(Mapping[str, Node]):
     def __init__(self, nodes: Instances) -> None:
         self.nodes = nodes
 
-    def _places(self) -> Iterator[tuple[str, Node, At]]:
+    def _places(self) -> Iterator[tuple[str, Node, Steps]]:
         for name, node in self.nodes.graph.outputs.items():
             for at in self.nodes.places(node):
                 yield name + (f"[{', '.join(map(str, at.values()))}]" if at else ""), node, at
 
     @cached_property
-    def _index(self) -> dict[str, tuple[Node, At]]:
+    def _index(self) -> dict[str, tuple[Node, Steps]]:
         return {name: (node, at) for name, node, at in self._places()}
 
     def __getitem__(self, name: str) -> Node:
