@@ -73,10 +73,27 @@ def test_any_identifier_is_a_name_also_a_word_of_python(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "a b", "a/2", "2**3", "a;b", "f(a)", "1.5", "a.b", "'a'", "a,b", "+" * 5000, "(" * 5000, "9" * 9999],
+    [
+        "",
+        " ",
+        "a b",
+        "a/2",
+        "2**3",
+        "a;b",
+        "f(a)",
+        "1.5",
+        "a.b",
+        "'a'",
+        "a,b",
+        "+" * 5000,
+        "(" * 5000,
+        "9" * 9999,
+    ],
 )
 def test_text_that_is_no_dimension_is_refused(text):
-    with pytest.raises(DefinitionError, match="not a dimension: .* write an integer, a name, or sums and products"):
+    with pytest.raises(
+        DefinitionError, match="not a dimension: .* write an integer, a name, or sums and products"
+    ):
         dims.canonical(text)
 
 

@@ -176,13 +176,13 @@ class _Reader:
         """Row numbers, (count, number of inputs)."""
         node = block.node
         columns = [np.zeros((block.count, 0), dtype=np.int32)]
+        if not block.count:
+            return columns[0]
         for source in self.graph.inputs_of(node):
             whole = [a for a in node.op.spans if a in source.axes and a in self.sizes]
             axes = [*block.axes, *whole]
-            at = {
-                a: np.arange(1, self.sizes[a] + 1, dtype=np.int32).reshape([-1 if b == a else 1 for b in axes])
-                for a in axes
-            }
+            one = {a: [-1 if b == a else 1 for b in axes] for a in axes}
+            at = {a: np.arange(1, self.sizes[a] + 1, dtype=np.int32).reshape(one[a]) for a in axes}
             rows = np.broadcast_to(self.rows(source, at), [self.sizes[a] for a in axes])
             columns.append(rows.reshape(block.count, int(np.prod([self.sizes[a] for a in whole]))))
         return np.concatenate(columns, axis=1, dtype=np.int32)

@@ -19,7 +19,7 @@ from unfold.node import Named, Node, Symbol, apply, call, constant, enlist
 from unfold.op import Along, Op
 from unfold.ops.index import Widen
 from unfold.ops.reduce import Collect
-from unfold.ops.time import Size, Step, Structural, sources, zeros
+from unfold.ops.time import At, Size, Step, Structural, sources, zeros
 from unfold.table import build
 
 Steps = Mapping[Axis, int]
@@ -55,7 +55,7 @@ def _tile(graph: Graph, extents: Mapping[Axis, int]) -> Graph:
     result = Graph(Outputs(nodes), nodes, spare)
     result.__dict__["table"] = build(graph, extents)
     for node in graph.outputs.values():
-        while isinstance(node.op, ReadAt) and node.op.axis in extents:
+        while isinstance(node.op, At) and node.op.axis in extents:
             sources(node, np.asarray(0), extents[node.op.axis])  # raises where the read is outside
             node = node.inputs[0]
     return result
@@ -116,7 +116,7 @@ class Instances(Mapping[Node, Node]):
         for steps in product(*(range(1, self.extents[a] + 1) for a in axes)):
             yield dict(zip(axes, steps, strict=True))
 
-    def make(self, node: Node, at: At) -> Node:
+    def make(self, node: Node, at: Steps) -> Node:
         """The instance of a node at the given steps; the same object each time."""
         stack = [(node, at)]
         while stack:
@@ -143,7 +143,7 @@ class Instances(Mapping[Node, Node]):
                 return base, dict(zip((a for a in base.axes if a in self.extents), steps, strict=True))
         return None
 
-    def _key(self, node: Node, at: At) -> tuple[Node, tuple[int, ...]]:
+    def _key(self, node: Node, at: Steps) -> tuple[Node, tuple[int, ...]]:
         return node, tuple(at[a] for a in node.axes if a in self.extents)
 
     def _instance(self, node: Node, at: Steps, inputs: tuple[Node, ...]) -> Node:
@@ -176,7 +176,7 @@ class Instances(Mapping[Node, Node]):
         self._origin[made] = (node, at)
         return made
 
-    def _index(self, places: tuple[Index | int, ...], at: At) -> tuple[Index | int, ...]:
+    def _index(self, places: tuple[Index | int, ...], at: Steps) -> tuple[Index | int, ...]:
         return tuple(
             i.resolve(at.get(i.axis, 0), self.extents[i.axis])
             if isinstance(i, Index) and i.axis in self.extents
