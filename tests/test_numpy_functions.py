@@ -21,7 +21,7 @@ CALLS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "expression @ array": lambda a, v, s: a @ V,
     "power of an array": lambda a, v, s: np.abs(A) ** a,
     "NumPy number on the left": lambda a, v, s: np.float64(2.0) * a - np.int64(3),
-    "comparison": lambda a, v, s: np.where(A > a * 2, a, -a),
+    "comparison": lambda a, v, s: np.where(A > a * 2, a, -a),  # noqa: SIM300
     "logic": lambda a, v, s: np.where((a > 0) & (A < 1) | ~(a < 0.1), 1.0, a),
     "maximum": lambda a, v, s: np.maximum(np.minimum(a, 0.1), V),
     "concatenate": lambda a, v, s: np.concatenate([a, a, A]),

@@ -88,9 +88,11 @@ class Logsumexp(Along):
 
     def forward(self, xp: Any, a: Any) -> Any:
         top = xp.max(xp.real(a), axis=self.dims, keepdims=True)
-        top = xp.where(xp.isfinite(top), top, 0)
-        total = xp.log(xp.sum(xp.exp(xp.subtract(a, top)), axis=self.dims))
-        return xp.add(total, xp.squeeze(top, axis=self.dims))
+        shift = xp.where(xp.isfinite(top), top, 0)
+        total = xp.sum(xp.exp(xp.subtract(a, shift)), axis=self.dims)
+        nothing = xp.equal(total, 0)  # every entry is -inf
+        out = xp.add(xp.log(xp.where(nothing, 1, total)), xp.squeeze(shift, axis=self.dims))
+        return xp.where(nothing, -xp.inf, out)
 
     def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
         return (lift(ct, a, self.over) * apply(Softmax(self.over), a),)
