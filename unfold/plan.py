@@ -128,6 +128,7 @@ def _axis_order(plan: Plan) -> tuple[Axis, ...]:
 
 def _place(plan: Plan) -> None:
     outputs = {plan.resolve(u) for u in plan.graph.outputs.values()}
+    outputs |= {plan.resolve(u.inputs[0]) for u in outputs if isinstance(u.op, Delay)}
     delays: dict[Node, list[Node]] = {}
     for node in plan.graph.order:
         if isinstance(node.op, Delay):
