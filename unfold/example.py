@@ -13,7 +13,7 @@ from unfold.binding import Array, by_label, leading
 from unfold.dims import Dim
 from unfold.errors import BindingError
 from unfold.graph import Graph, reach
-from unfold.node import Node, Param, Symbol
+from unfold.node import Input, Node, Param, Symbol
 from unfold.ops.index import One_hot, Scatter, Take
 from unfold.ops.nn import Cross_entropy
 from unfold.ops.time import Structural
@@ -45,14 +45,16 @@ def arrays(
         shape = [known[a.name] if isinstance(a, Axis) else a for a in lead]
         shape += [dims.evaluate(d, known) for d in nodes[0].shape]
         kind = nodes[0].dtype
-        if kind in ("int", "bool"):
+        most = nodes[0].op.most if isinstance(nodes[0].op, Input) else None
+        if most is not None:
+            result[name] = rng.integers(1, known[most.name] + 1, shape)
+        elif kind in ("int", "bool"):
             stop = min([dims.evaluate(d, known) for d in bounds(graph, nodes)], default=2)
             result[name] = rng.integers(0, max(stop, 1), shape).astype(kind)
-            continue
-        scale = _scale(shape) if isinstance(nodes[0].op, Param) else 1.0
-        result[name] = rng.standard_normal(shape) * scale
-        if kind == "complex":
-            result[name] = result[name] + 1j * rng.standard_normal(shape) * scale
+        else:
+            scale = _scale(shape) if isinstance(nodes[0].op, Param) else 1.0
+            real, imaginary = rng.standard_normal((2, *shape)) * scale
+            result[name] = real + 1j * imaginary if kind == "complex" else np.asarray(real)
     return {name: value if value.ndim else value[()] for name, value in result.items()}
 
 
@@ -86,7 +88,7 @@ def _sizes(
     for name in (*names, *axes):
         if name not in known:
             fixed = axes[name].size if name in axes else None
-            known[name] = fixed if fixed is not None else next(free)
+            known[name] = next(free) if fixed is None else dims.evaluate(fixed, known)
     return known
 
 

@@ -42,7 +42,7 @@ def load(source: str) -> Graph:
         with _told(Path(file)):
             value = value()
     if not isinstance(value, Graph):
-        raise BadSource(f"{source} is a {type(value).__name__}, not a graph made by uf.graph(...)")
+        raise BadSource(f"{source} is of type {type(value).__name__}, not a graph made by uf.graph(...)")
     return value
 
 

@@ -22,6 +22,21 @@ if TYPE_CHECKING:
     from viz import Drawing
 
 TRAINING = 100  # steps of Adam
+TITLES = {
+    "feed_forward": "Feed-forward network",
+    "dynamical": "Dynamical system",
+    "driven": "Driven dynamical system",
+    "rnn": "Recurrent network",
+    "rnn_output": "Recurrence from the output",
+    "rnn_teacher_forcing": "Teacher forcing",
+    "encoder_decoder": "Encoder-decoder",
+    "encoder_decoder_initial": "Encoder-decoder, context at the start",
+    "encoder_decoder_every": "Encoder-decoder, context at every step",
+    "stacked": "Stacked, two layers",
+    "stacked_3": "Stacked, three layers",
+    "lstm": "LSTM",
+    "gru": "GRU",
+}
 
 
 @dataclass(frozen=True)
@@ -42,10 +57,7 @@ class Exhibit:
 
     @property
     def title(self) -> str:
-        words = self.name.replace("_", " ")
-        return {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}.get(
-            words, words.replace("rnn", "RNN").capitalize()
-        )
+        return TITLES.get(self.name, self.name.replace("_", " ").capitalize())
 
     @property
     def said(self) -> str:

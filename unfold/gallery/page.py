@@ -99,7 +99,8 @@ def _run(e: Exhibit) -> str:
 
 
 def _marked(said: str, wanted: str) -> str:
-    """A text with what differs from the wanted one marked."""
+    """A text with what differs from the wanted one marked; spaces are shown."""
+    said, wanted = (text.replace(" ", "\u2423") for text in (said, wanted))
     if len(said) != len(wanted):
         return (
             f"<code>{escape(said)}</code>" if said == wanted else f"<code><mark>{escape(said)}</mark></code>"
