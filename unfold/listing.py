@@ -179,7 +179,7 @@ class Line:
 def lines(listing: Listing, writer: Writer) -> list[list[Line]]:
     """The equations as written: the system, then its adjoints and outputs (all in one where
     there are no adjoints), with what is zero beyond the ends."""
-    known = {*listing.base.params, *listing.base.inputs}
+    known = {*listing.base.params, *listing.base.inputs, *listing.graph.spare}
     writer.roles |= {f"d{name.partition('[')[0]}": "adjoint" for name in known}
     system, rest = listing.equations()
     parts = [system, rest] if listing.roles else [system + rest]

@@ -40,15 +40,18 @@ def to_json(graph: Graph) -> str:
     >>> to_json(from_json(text)) == text
     True
     """
-    number = {node: k for k, node in enumerate(graph.order)}
-    axes = list(dict.fromkeys(a for n in graph.order for a in (*n.axes, *_axes_in(n.op))))
+    nodes = dict.fromkeys([*graph.order, *(leaf for leaf, _ in graph.spare.values())])
+    number = {node: k for k, node in enumerate(nodes)}
+    leads = [d for _, lead in graph.spare.values() for d in lead if isinstance(d, Axis)]
+    axes = list(dict.fromkeys([a for n in nodes for a in (*n.axes, *_axes_in(n.op))] + leads))
     place = {a: k for k, a in enumerate(axes)}
-    lines = [_node(node, number, place) for node in graph.order]
     pairs = [[number[s], number[graph.definitions[s]]] for s in graph.order if isinstance(s.op, Symbol)]
     head = {"format": FORMAT, "version": VERSION, "axes": [[a.name, a.size] for a in axes]}
-    tail = {"definitions": pairs, "outputs": {name: number[node] for name, node in graph.outputs.items()}}
-    nodes = ",\n".join(map(_dump, lines))
-    return f'{_dump(head)[:-1]}, "nodes": [\n{nodes}\n], {_dump(tail)[1:]}\n'
+    outputs = {name: number[node] for name, node in graph.outputs.items()}
+    spare = {name: [number[u], _write(lead, place, u.op)] for name, (u, lead) in graph.spare.items()}
+    tail = {"definitions": pairs, "outputs": outputs, "spare": spare}
+    lines = ",\n".join(_dump(_node(node, number, place)) for node in nodes)
+    return f'{_dump(head)[:-1]}, "nodes": [\n{lines}\n], {_dump(tail)[1:]}\n'
 
 
 def _dump(value: Any) -> str:
@@ -182,9 +185,15 @@ class _Reader:
             definitions[left] = right
         for node in self.nodes:
             _need(not isinstance(node.op, Symbol) or node in definitions, f"nothing defines {node}")
-        graph = Graph(outputs, definitions)
+        graph = Graph(outputs, definitions, dict(self._spare(*item) for item in self.data["spare"].items()))
         check_legality(graph)
         return graph
+
+    def _spare(self, name: str, entry: list[Any]) -> tuple[str, tuple[Node, tuple[Axis | int, ...]]]:
+        leaf, lead = self._at(entry[0]), self._read(entry[1])
+        _need(isinstance(leaf.op, Named) and isinstance(lead, tuple), f"spare {name!r} is no leaf")
+        _need(all(isinstance(d, Axis | int) for d in lead), f"spare {name!r} has dimensions {lead!r}")
+        return check_name(name), (leaf, lead)
 
     def _at(self, number: Any) -> Node:
         _need(type(number) is int and 0 <= number < len(self.nodes), f"no node {number!r}")
