@@ -17,6 +17,9 @@ from unfold.node import Input, Node, Param, Symbol
 
 if TYPE_CHECKING:
     from unfold.run import Result, Run
+    from unfold.arrows import Cycle
+    from unfold.queries import NodeView, Views
+    from unfold.separation import Separation
     from unfold.table import Table
 
 Wrt = str | Iterable[str] | None
@@ -77,9 +80,7 @@ def rewrite(graph: Graph, rule: Callable[[Node, tuple[Node, ...]], Node]) -> Gra
     return rewriting(graph, rule)[0]
 
 
-def rewriting(
-    graph: Graph, rule: Callable[[Node, tuple[Node, ...]], Node]
-) -> tuple[Graph, dict[Node, Node]]:
+def rewriting(graph: Graph, rule: Callable[[Node, tuple[Node, ...]], Node]) -> tuple[Graph, dict[Node, Node]]:
     """`rewrite`, and what became of every node."""
     done: dict[Node, Node] = {}
     for node in graph.order:
@@ -255,6 +256,98 @@ class Graph:
         from unfold.text import equations
 
         return equations(self)
+
+    def __getitem__(self, key: Any) -> NodeView:
+        """One node: `g["h"]`, `dag["h", 3]`, `dag["h", 0]` (a boundary), `g["loss"]`."""
+        from unfold.queries import view
+
+        return view(self, key)
+
+    @property
+    def nodes(self) -> Views:
+        """All nodes, made when looked at."""
+        from unfold.queries import nodes
+
+        return nodes(self)
+
+    def parents(self, key: Any) -> Views:
+        """What a node reads, in the order of its arguments."""
+        from unfold.queries import parents
+
+        return parents(self, key)
+
+    def children(self, key: Any) -> Views:
+        """What reads a node."""
+        from unfold.queries import children
+
+        return children(self, key)
+
+    def ancestors(self, key: Any) -> Views:
+        """Everything a node depends on."""
+        from unfold.queries import ancestors
+
+        return ancestors(self, key)
+
+    def descendants(self, key: Any) -> Views:
+        """Everything that depends on a node."""
+        from unfold.queries import descendants
+
+        return descendants(self, key)
+
+    def depth(self) -> int:
+        """The longest chain of operations (within one step where there are axes)."""
+        from unfold.queries import depth
+
+        return depth(self)
+
+    def paths(self, a: Any, b: Any, limit: int = 100) -> list[tuple[str, ...]]:
+        """The directed paths from a to b, as names."""
+        from unfold.queries import paths
+
+        return paths(self, a, b, limit)
+
+    def cycles(self) -> list[Cycle]:
+        """The loops of variables, with their lags."""
+        from unfold.arrows import cycles
+
+        return cycles(self)
+
+    def state(self, axis: Axis | str = "t", backward: bool = False) -> tuple[str, ...]:
+        """The smallest set carried across a cut in time (see `unfold.causality.state`)."""
+        from unfold.causality import state
+
+        return state(self, axis, backward)
+
+    def lookahead(self, axis: Axis | str = "t") -> dict[str, float]:
+        """How many steps ahead each output reads (see `unfold.causality.lookahead`)."""
+        from unfold.causality import lookahead
+
+        return lookahead(self, axis)
+
+    def separates(self, cut: Any, a: Any, b: Any) -> Separation:
+        """Whether `cut` separates a from b (see `unfold.separation.separates`)."""
+        from unfold.separation import separates
+
+        return separates(self, cut, a, b)
+
+    def to_networkx(self) -> Any:
+        """The graph as a `networkx.MultiDiGraph`."""
+        from unfold.queries import to_networkx
+
+        return to_networkx(self)
+
+    def to_json(self) -> str:
+        """The graph as JSON text; `Graph.from_json` gives the same graph back."""
+        from unfold.serial import to_json
+
+        return to_json(self)
+
+    @staticmethod
+    def from_json(text: str | bytes) -> Graph:
+        """The graph of a text written by `to_json`."""
+        from unfold.serial import from_json
+
+        return from_json(text)
 
     def latex(self) -> str:
         """The equations in LaTeX, as the textbook sets them; adjoints carry a bar."""
