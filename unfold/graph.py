@@ -16,9 +16,9 @@ from unfold.errors import UnknownName
 from unfold.node import Input, Node, Param, Symbol
 
 if TYPE_CHECKING:
-    from unfold.run import Result, Run
     from unfold.arrows import Cycle
     from unfold.queries import NodeView, Views
+    from unfold.run import Result, Run
     from unfold.separation import Separation
     from unfold.table import Table
 
