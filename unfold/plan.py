@@ -7,7 +7,7 @@ front or behind, so that a delayed read is a view), or in a row that each step o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from unfold import dims
@@ -43,6 +43,25 @@ class Plan:
     rows: set[Node] = field(default_factory=set)  # overwritten at each step
     carried: set[Node] = field(default_factory=set)  # those read at the next step
     part: dict[Node, tuple[Node, int, int]] = field(default_factory=dict)  # lies in a concatenation
+    written: dict[str, tuple[Axis, ...]] = field(default_factory=dict)  # the axes of each output
+
+    def equations(self, texts: Mapping[str, str]) -> dict[Node, str]:
+        """For each node, the equation it is part of: its own, or that of what it leads to."""
+        out: dict[Node, str] = {}
+        for node in reversed(self._computed):
+            if node in self.labels and self.labels[node] in texts:
+                out[node] = texts[self.labels[node]]
+            elif text := next((out[u] for u in self.users.get(node, []) if u in out), None):
+                out[node] = text
+        return out
+
+    @property
+    def _computed(self) -> list[Node]:
+        def nodes(items: Iterable[Node | Loop]) -> Iterable[Node]:
+            for item in items:
+                yield from nodes(item.body) if isinstance(item, Loop) else [item]
+
+        return list(nodes(self.schedule))
 
     def resolve(self, node: Node) -> Node:
         """The node behind a symbol."""
@@ -74,6 +93,7 @@ def plan(graph: Graph, bound: Binding, optimise: Iterable[str]) -> Plan:
     request, labels = optimised(graph, optimise)
     steps = schedule(request)
     result = Plan(request, bound, optimise, labels, steps, ())
+    result.written = {name: node.axes for name, node in graph.outputs.items()}
     _walk(result, steps, [])
     result.order = _axis_order(result)
     for node in request.order:
@@ -86,7 +106,8 @@ def plan(graph: Graph, bound: Binding, optimise: Iterable[str]) -> Plan:
 
 def optimised(graph: Graph, optimise: Iterable[str]) -> tuple[Graph, dict[Node, str]]:
     """The request as a plan schedules it, and the names its nodes have in the equations."""
-    labels = {graph.definitions[s]: str(s.op) for s in reversed(graph.order) if isinstance(s.op, Symbol)}
+    labels = {u: name for name, u in graph.outputs.items() if not u.op.leaf}
+    labels |= {graph.definitions[s]: str(s.op) for s in reversed(graph.order) if isinstance(s.op, Symbol)}
     chosen = {"fuse": fuse, "stack": stack, "hoist": hoist}
     passes = [inline, *(chosen[name] for name in chosen if name in optimise), separate]
     for improve in passes:

@@ -12,7 +12,9 @@ from unfold.backends.storage import Source
 from unfold.binding import Array, Binding
 from unfold.graph import Graph
 from unfold.passes import OPTIMISATIONS
+from unfold.node import Symbol
 from unfold.plan import plan
+from unfold.text import expression
 
 
 
@@ -61,7 +63,9 @@ def source(graph: Graph, bound: Binding, optimise: Iterable[str] | None = None) 
     out = Source()
     out.taken |= set(GLOBALS)
     out.env["names"] = {}
-    printer = Printer(work, {}, out)
+    texts = {str(s.op): f"{s.op} = {expression(graph.definitions[s])}" for s in graph.symbols.values()}
+    texts |= {name: f"{name} = {expression(u)}" for name, u in graph.outputs.items() if not isinstance(u.op, Symbol)}
+    printer = Printer(work, work.equations(texts), out)
     printer.print()
     names = out.env.pop("names")
     unused = [label for label in bound.arrays if label not in names]
@@ -72,7 +76,7 @@ def source(graph: Graph, bound: Binding, optimise: Iterable[str] | None = None) 
         *("    " + line for line in out.prepare),
         "",
         f"    def run({arguments}):",
-        *("        " + line for line in out.lines),
+        *("        " + line if line else "" for line in out.lines),
         "",
         "    return run",
     ]

@@ -42,6 +42,7 @@ class Printer:
     carried: list[tuple[Node, Node]] = field(default_factory=list)  # (delay, source) kept in rows
     owned: set[Node] = field(default_factory=set)  # whose place may be taken over
     keep: set[Node] = field(default_factory=set)  # the outputs
+    told: str = ""  # the last comment
     done: set[Node] = field(default_factory=set)  # printed; `vars` may hold a place before that
 
     def print(self) -> None:
@@ -74,10 +75,29 @@ class Printer:
     def wish(self, node: Node) -> str:
         label = self.plan.labels.get(node)
         if label is None:
+            if isinstance(node.op, Contract) and len(node.inputs) == 2:
+                parts = [self.short(u) for u in node.inputs]
+                return "".join(parts) if all(parts) else "a"
             return "a"
         name, _, index = label.partition("[")
         inner = index.rstrip("]")
         return name if not inner or not any(c.isdigit() or c.isupper() for c in inner) else f"{name}_{inner}"
+
+    def short(self, node: Node) -> str:
+        """What an operand is called, for the name of a product: Ux, Wh."""
+        node = self.plan.resolve(node)
+        if isinstance(node.op, Delay):
+            return self.short(node.inputs[0])
+        label = node.op.label if isinstance(node.op, Named) else self.plan.labels.get(node, "")
+        return label.partition("[")[0]
+
+    def explain(self, node: Node) -> None:
+        """A comment naming the equation, where it changes."""
+        text = self.equations.get(node)
+        if text and text != self.told and not self.source.loops:
+            self.source.emit("")
+            self.source.emit(f"# {text}")
+            self.told = text
 
     # ------------------------------------------------------------------ variables
     def var(self, node: Node) -> Var:
@@ -147,13 +167,14 @@ class Printer:
         if not self.source.loops[-1].rows:
             raise CannotPlan("a loop without arrays over its axis")
         mine, self.carried = self.carried[first:], self.carried[:first]
-        named = [self.plan.labels[n] for n in loop.nodes if n in self.plan.labels]
+        told = dict.fromkeys(self.equations[n] for n in loop.nodes if n in self.plan.labels and n in self.equations)
         inner = self.source.loops.pop()
         for node, row in mine:
             self.start(node, self.vars[row])
         self.source.loops.append(inner)
         way = "forward" if sign > 0 else "backward"
-        self.source.close(f"step by step, {way} over {axis.name}: {', '.join(named) or 'a loop'}")
+        self.source.close([f"step by step, {way} over {axis.name}:", *(f"    {line}" for line in told)])
+        self.told = ""
 
     def start(self, delay: Node, row: Var) -> None:
         """What a carried row holds before the first step."""
@@ -178,8 +199,7 @@ class Printer:
         elif (same := self.unchanged(node)) is not None:
             self.vars[node] = same
         else:
-            if node in self.equations:
-                self.source.emit(f"# {self.equations[node]}")
+            self.explain(node)
             if node not in self.vars:
                 self.vars[node] = self.inplace(node) or self.place(node)
             self.compute(node, self.vars[node])
@@ -372,7 +392,7 @@ class Printer:
         if len(softmaxes) != 1 or "fuse" not in self.plan.optimise or self.plan.nest(node) or self.dtype(node).kind == "c":
             return False
         (softmax,) = softmaxes
-        if len(users[softmax]) != 1 or softmax in self.keep:
+        if len(users.get(softmax, [])) != 1 or softmax in self.keep:
             return False
         (slope,) = users[softmax]
         parts = self.plan.inputs(slope)
@@ -389,7 +409,7 @@ class Printer:
         if free:
             self.owned.discard(scores)
             self.owned.add(slope)
-        self.vars[slope] = o if free else self.place(slope)
+        self.vars[slope] = self.renamed(o, slope) if free else self.place(slope)
         work = self.source.name("softmax_cross_entropy")
         count, classes = int(np.prod(o.shadow.shape[:-1])), o.shadow.shape[-1]
         self.source.prepare.append(f"{work} = SoftmaxCrossEntropy({count}, {classes}, dtype)")
@@ -542,8 +562,14 @@ class Printer:
             if same and users.count(node) == 1 and all(v in self.done for v in users):
                 self.owned.discard(u)
                 self.owned.add(node)
-                return self.vars[u]
+                return self.renamed(self.vars[u], node)
         return None
+
+    def renamed(self, var: Var, node: Node) -> Var:
+        """A place that another value has left, under the name of the new one."""
+        if node not in self.plan.labels or not var.static:
+            return var
+        return self.source.view(var, "{}[...]", var.shadow, var.letters, self.wish(node))
 
     def operand(self, u: Node, kind: str, letters: Letters, rank: int) -> str:
         if self.is_number(u) and u.dtype != kind and u.dtype != "bool":
@@ -599,7 +625,7 @@ class Printer:
         for name, node in self.plan.graph.outputs.items():
             node = self.plan.resolve(node)
             var = self.var(node)
-            wanted = (*node.axes, *range(len(node.shape)))
+            wanted = (*self.plan.written[name], *range(len(node.shape)))
             order = [var.letters.index(x) for x in wanted]
             text = var.name if order == sorted(order) else f"{var.name}.transpose({', '.join(map(str, order))})"
             parts.append(f"{name!r}: {text}" + ("" if var.fresh and node not in given else ".copy()"))

@@ -148,10 +148,9 @@ class Source:
         method of it, looked up beforehand."""
         around = [loop for loop in self.loops if loop.axis in var.letters]
         if not around:
-            if not method:
-                return var.name
-            bound = self.view(var, f"{{}}.{method}", var.shadow, var.letters, f"{var.name}_{method}")
-            return bound.name if self.loops else f"{var.name}.{method}"
+            if not method or not self.loops:
+                return f"{var.name}.{method}" if method else var.name
+            return self.view(var, f"{{}}.{method}", var.shadow, var.letters, f"{var.name}_{method}").name
         axes = tuple(loop.axis for loop in around)
         if var.letters[: len(axes)] != axes:
             rest = tuple(x for x in var.letters if x not in axes)
@@ -183,14 +182,16 @@ class Source:
         shape = [n for n, x in zip(var.shadow.shape, var.letters, strict=True) if x not in axes]
         return var.shadow[where] if var.shadow.size else np.empty(shape, var.shadow.dtype)
 
-    def close(self, comment: str) -> None:
+    def close(self, comment: Sequence[str]) -> None:
         """End the innermost loop and print it where it stands."""
         loop = self.loops.pop()
         for line in loop.before:
             self.emit(line)
         items = [item for item, _ in loop.rows.values()]
         lists = [rows for _, rows in loop.rows.values()]
-        self.emit(f"# {comment}")
+        self.emit("")
+        for line in comment:
+            self.emit(f"# {line}")
         if len(items) == 1:
             self.emit(f"for {items[0]} in {lists[0]}:")
         else:
