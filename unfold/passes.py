@@ -75,6 +75,10 @@ def inline(graph: Graph) -> Passed:
             done[node] = rebuild(node, tuple(done[u] for u in inputs))
     definitions = {symbol: done[u] for u, symbol in cut.items()}
     outputs = {name: done[_define(graph, u)] for name, u in graph.outputs.items()}
+    for name, u in graph.outputs.items():  # one that is the same at every step is repeated
+        for axis in u.axes:
+            if axis not in outputs[name].axes:
+                outputs[name] = _spread(outputs[name], axis)
     return Graph(outputs, definitions), done
 
 
