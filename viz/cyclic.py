@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from viz import labels
 from viz.drawing import Box, Drawing, Point, Text, line
-from viz.layout import circle, label_of, place, tone_of, variants
+from viz.layout import circle, label_of, looks, place, tone_of, variants
 from viz.scene import Edge, Scene, border
 from viz.style import EDGE, PITCH, RADIUS, ROW, SQUARE
 from viz.variables import Arrow, Model
@@ -41,11 +41,10 @@ def _arrows(scene: Scene, model: Model, places: Mapping[str, Point]) -> None:
             lags = tuple(-i.offset for i in a.at if i is not None)
             delayed.setdefault((a.source, lags), []).append(a)
         else:
-            label = label_of(a) + (labels.expression(_when(a)) if _when(a) else ())
+            tone, label, hint = looks(model, a, colours)
+            label += labels.expression(_when(a)) if _when(a) else ()
             ends = (a.source, a.target)
-            scene.connect(
-                Edge(ends, str(ends), tone_of(model, a, colours), label, a.carries, title=said(model, a))
-            )
+            scene.connect(Edge(ends, str(ends), tone, label, a.carries, hint, title=said(model, a)))
     loops: dict[tuple[str, int], int] = {}
     wires = 0
     for (source, lags), group in delayed.items():
@@ -59,9 +58,9 @@ def _arrows(scene: Scene, model: Model, places: Mapping[str, Point]) -> None:
         if len(others) == 1 and abs(places[others[0].target][0] - places[source][0]) > PITCH:
             (a,) = others
             words = f"delay of {_steps(lags, model, a)}"
-            tone, label = tone_of(model, a, colours), label_of(a)
+            tone, label, hint = looks(model, a, colours)
             ends = (source, a.target)
-            scene.connect(Edge(ends, "", tone, label, a.carries, title=said(model, a), delay=words))
+            scene.connect(Edge(ends, "", tone, label, a.carries, hint, title=said(model, a), delay=words))
         elif others:
             _register(
                 scene,
@@ -113,7 +112,7 @@ def _loop(
     lags: tuple[int, ...],
 ) -> None:
     """A variable that reads itself: round through the square and back."""
-    tone = tone_of(model, a, colours)
+    tone, label, _ = looks(model, a, colours)
     x, y = at
     angle = math.radians(36 + 9 * depth)
     far = RADIUS + REACH + 26 * depth
@@ -125,7 +124,6 @@ def _loop(
     second = ((sx, y + half), (sx, y + half + rise), (back[0] + side * 13, back[1] + 14 + 5 * depth), back)
     square = _square(scene, f"loop {a.source} {lags}", (sx, y), model, a, lags)
     alone = sum(b.target == a.target and b.moves for b in model.out_of(a.source)) == 1
-    label = label_of(a)
     scene.connect(Edge((a.source, square), "", tone, carries=a.carries, arrow=False, path=first))
     scene.connect(
         Edge(
@@ -174,10 +172,10 @@ def _register(
     )
     scene.connect(Edge((source, square), "", tone, arrow=False, path=path))
     for a in group:
-        own = tone_of(model, a, colours)
+        own, label, hint = looks(model, a, colours)
         ends = (square, a.target)
         scene.connect(
-            Edge(ends, "", own if own != "ink" else tone, label_of(a), a.carries, title=said(model, a))
+            Edge(ends, "", own if own != "ink" else tone, label, a.carries, hint, title=said(model, a))
         )
 
 

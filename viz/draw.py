@@ -8,7 +8,7 @@ from unfold.axis import Axis
 from unfold.errors import UnfoldError
 from unfold.graph import Graph
 from unfold.unfolding import Instances
-from viz import cyclic, labels, unfolded
+from viz import concrete, cyclic, labels, unfolded
 from viz.drawing import Drawing, Group, Path, Text, line
 from viz.variables import Model, model
 
@@ -40,10 +40,23 @@ def draw(
 
         return operations.draw(graph, columns=columns, title=title)
     origin, sizes = source(graph)
-    found = replace(model(origin), title=title)
-    if sizes:
-        return unfolded.draw(found, sizes, limit=columns)
-    return cyclic.draw(found)
+    explicit = concrete.model(graph) if not graph.axes and not sizes else None
+    found, sizes = explicit or (model(origin), sizes)
+    found = replace(found, title=title)
+    drawing = unfolded.draw(found, sizes, limit=columns) if sizes else cyclic.draw(found)
+    return _with_gradients(drawing, found)
+
+
+def _with_gradients(drawing: Drawing, found: Model) -> Drawing:
+    """A line below that names the parameters whose gradients the graph sums up."""
+    if not found.gradients:
+        return drawing
+    left, _, right, bottom = drawing.bounds
+    words = labels.join([(labels.Run("∇"), *labels.math(p)) for p in found.gradients])
+    over = [a.name for a in found.axes]
+    note = (*words, labels.Run(f": sums over {', '.join(over)}"))
+    line_ = Text(((left + right) / 2, bottom + 4), note, 13.0, "gradient")
+    return replace(drawing, parts=(*drawing.parts, line_))
 
 
 def unfolding(graph: Graph, t: int = 3, *, title: str = "") -> Drawing:

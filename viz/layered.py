@@ -70,9 +70,10 @@ def _layers(nodes: list[Node], sources: dict[Node, list[Node]]) -> list[list[Nod
     for n, us in sources.items():
         for u in us:
             readers.setdefault(u, []).append(n)
-    for n in reversed(nodes):  # inputs just below their first reader
-        if (isinstance(n.op, Input | Delay)) and readers.get(n):
-            rank[n] = max(0, min(rank[r] for r in readers[n]) - 1)
+    for n in reversed(nodes):  # as near to the first reader as may be
+        above = [rank[r] for r in readers.get(n, []) if not isinstance(r.op, Delay)]
+        if above:
+            rank[n] = max(0, min(above) - 1)
     layers: list[list[Node]] = [[] for _ in range(max(rank.values(), default=0) + 1)]
     for n in nodes:
         layers[rank[n]].append(n)

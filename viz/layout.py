@@ -39,6 +39,9 @@ class Step:
 def step(model: Model, keys: Sequence[str]) -> Step:
     """Rows by topological order; several of a row side by side, those with a loop of their
     own at heights of their own (so that no loop of one runs through another)."""
+    adjoint = {k: k.removeprefix("d").rstrip("'") for k in keys if model.variables[k].role == "adjoint"}
+    if any(base in keys for base in adjoint.values()):
+        return _beside(step(model, [k for k in keys if k not in adjoint]), adjoint)
     rows = _rows(model, keys)
     places: dict[str, tuple[float, float]] = {}
     height = 0.0
@@ -61,6 +64,17 @@ def step(model: Model, keys: Sequence[str]) -> Step:
             off = STAGGER * (-1 if n % 2 == 0 else 1) if len(loops) > 1 else 0.0
             places[k] = (off, height)
             height += ROW
+    return Step(places)
+
+
+def _beside(primal: Step, adjoint: Mapping[str, str]) -> Step:
+    """Every adjoint to the right of its variable and half a row lower, so that neither the
+    forward nor the backward edges of a row meet a circle of the other."""
+    right = max((x for x, _ in primal.places.values()), default=0.0)
+    places = {k: (x - STAGGER, 1.3 * y) for k, (x, y) in primal.places.items()}
+    for k, base in adjoint.items():
+        x, y = primal.places.get(base, (right, 0.0))
+        places[k] = (x + STAGGER + right, 1.3 * y - 0.6 * ROW)
     return Step(places)
 
 
@@ -248,6 +262,17 @@ def circle(v: Variable, at: tuple[float, float], name: str = "", sup: str = "", 
     index = f"[{sup}]" if sup else f"[{', '.join(map(repr, v.axes))}]" if v.axes else ""
     title = f"{v.name}{index}: {v.role}, {show(v.node.shape) if v.node.shape else 'a number'}"
     return Circle(at, RADIUS, v.role, label, name or v.key, title, fit)
+
+
+def looks(model: Model, a: Arrow, colours: Mapping[str, str]) -> tuple[str, Label, bool]:
+    """Colour, label and dashes of an arrow. What flows back is labelled by transposes; a value
+    that a derivative looks up is only hinted at."""
+    target, source = (model.variables.get(k) for k in (a.target, a.source))
+    if target is not None and target.role == "adjoint":
+        if source is None or source.role != "adjoint":
+            return "faint", (), True
+        return "gradient", join([(*math(p), Run("⊤", shift=1)) for p in a.carries[:2]], ""), False
+    return tone_of(model, a, colours), label_of(a), False
 
 
 def label_of(a: Arrow) -> Label:

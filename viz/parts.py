@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from unfold.graph import Graph, postorder
 from unfold.node import Constant, Input, Node, Param, Symbol
-from unfold.ops.time import Delay
+from unfold.ops.time import At, Delay
 from viz import labels
 from viz.labels import Label
 
@@ -228,6 +228,8 @@ def label(node: Node, params: list[str] | None = None, gate: bool = False) -> La
     if gate and op.name in ("add", "contract"):
         wide = [p for p in params if p in _matrices(node)]
         return (*labels.math((wide or params)[0]), labels.Run("·"))
+    if isinstance(op, At):
+        return (labels.Run("["), *labels.expression(repr(op.index)), labels.Run("]"))
     constant = next((u for u in node.inputs if isinstance(u.op, Constant) and not u.shape), None)
     if op.name == "subtract" and constant is not None and node.inputs[0] is constant:
         return labels.upright(f"{constant.op}−".replace(".−", "−").replace(".0−", "−"))

@@ -14,7 +14,7 @@ from unfold.axis import Axis
 from viz import labels
 from viz.cyclic import describe, said
 from viz.drawing import Box, Drawing, Point, Text, bounds
-from viz.layout import Step, circle, groups, label_of, step, tone_of, variants
+from viz.layout import Step, circle, groups, looks, step, variants
 from viz.scene import Edge, Scene
 from viz.several import fan, lattice
 from viz.style import EDGE, MATH, ROW
@@ -270,13 +270,14 @@ class Builder:
 
     def _arrow(self, a: Arrow) -> None:
         target = self._target(a)
-        tone, label = tone_of(self.model, a, self.colours), label_of(a)
+        tone, label, hint = looks(self.model, a, self.colours)
         kind = f"{a.source}->{a.target} {a.at}"
 
         def edge(source: str, into: str, dashed: bool = False, words: bool = True) -> None:
             ends = (source, into)
             mine = label if words else ()
-            self.scene.connect(Edge(ends, kind, tone, mine, a.carries, dashed, title=said(self.model, a)))
+            lines = dashed or hint
+            self.scene.connect(Edge(ends, kind, tone, mine, a.carries, lines, title=said(self.model, a)))
 
         if a.target in self.model.boundaries:
             into = f"{target.name}@{self._place(target.index)}" if len(target.index) == 1 else ""
@@ -293,6 +294,8 @@ class Builder:
         moving = a.moves and a.at[0] is not None and a.at[0].axis == c.axis
         for at in c.steps:
             if at is None:
+                continue
+            if a.only and any(i is not None and i.resolve(at, c.size) != at for i in a.only):
                 continue
             for source in self._sources(a, at):
                 if source in self.scene.nodes:

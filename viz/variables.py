@@ -75,6 +75,7 @@ class Model:
     arrows: tuple[Arrow, ...]
     boundaries: Mapping[str, Variable]
     title: str = ""
+    gradients: tuple[str, ...] = ()  # parameters whose gradients the graph gives
 
     @cached_property
     def axes(self) -> tuple[Axis, ...]:
@@ -98,6 +99,7 @@ def model(graph: Graph) -> Model:
     boundaries: dict[str, Variable] = {}
     arrows: dict[tuple[str, str, Pattern], Arrow] = {}
     bodies: list[tuple[Variable, Node]] = []
+    gradients: list[str] = []
     for node in graph.order:
         if isinstance(node.op, Input):
             things[str(node.op)] = Variable(str(node.op), node.axes, node, "input")
@@ -114,6 +116,9 @@ def model(graph: Graph) -> Model:
     for name, node in graph.outputs.items():
         shown = isinstance(node.op, Symbol | Input) or node in graph.names or name in things
         if not shown and not _only_sums(node):
+            if name in graph.params and graph.axes:
+                gradients.append(name)
+                continue
             things[name] = Variable(name, node.axes, node, "output")
             bodies.append((things[name], node))
     for v, body in bodies:
@@ -122,7 +127,7 @@ def model(graph: Graph) -> Model:
             arrows[source, v.key, at] = Arrow(source, v.key, at, carries, only)
     known = {**things, **boundaries}
     kept = tuple(a for a in arrows.values() if a.source in known and a.target in known)
-    return _with_roles(graph, things, boundaries, kept)
+    return replace(with_roles(graph, things, boundaries, kept), gradients=tuple(gradients))
 
 
 def _name(node: Node) -> str:
@@ -211,9 +216,10 @@ def _param(node: Node) -> str | None:
 
 
 # ---------------------------------------------------------------------- roles
-def _with_roles(
+def with_roles(
     graph: Graph, things: dict[str, Variable], boundaries: dict[str, Variable], arrows: tuple[Arrow, ...]
 ) -> Model:
+    """Roles found, variables in topological order."""
     named = {graph.names.get(n, n) for n in graph.outputs.values()}
     direct = {_name(s) for s in named if isinstance(s.op, Symbol)}
     summed = set()
@@ -231,11 +237,14 @@ def _with_roles(
     roles: dict[str, str] = {}
     states = {a.source for a in arrows if a.moves and a.target in _upstream(a.source, into)}
     for key, v in things.items():
-        back = any(-1 in _signs(a) for a in out.get(key, []) if a.moves and a.source in states)
-        forth = any(1 in _signs(a) for a in out.get(key, []) if a.moves)
+        own = [a for a in out.get(key, []) if a.moves and a.target in _upstream(key, into)]
+        back, forth = (any(sign in _signs(a) for a in own) for sign in (-1, 1))
+        base = key.removeprefix("d").rstrip("'")
         number = not v.node.shape and v.node.dtype == "float"
         if v.role == "input":
             roles[key] = "input"
+        elif key.startswith("d") and base in things and set(things[base].axes) == set(v.axes):
+            roles[key] = "adjoint"
         elif key in states:
             roles[key] = "reverse" if back and not forth else "state"
         elif number and (key in summed) and not out.get(key):
@@ -244,11 +253,12 @@ def _with_roles(
             roles[key] = "output" if key in direct or v.role == "output" else "hidden"
     for key, v in things.items():
         readers = [a.target for a in out.get(key, []) if a.near]
-        losses = bool(readers) and all(roles.get(r) == "loss" for r in readers)
+        losses = bool(readers) and all(roles.get(r) in ("loss", "adjoint") for r in readers)
         if v.role == "input" and losses:
             roles[key] = "target"
-        elif roles[key] == "hidden" and losses and _first(key, arrows, roles):
+        elif roles[key] == "hidden" and losses and any(a.target == key for a in arrows):
             roles[key] = "output"
+    arrows = tuple(a for a in arrows if _flows(a, roles, into))
     ordered = _topological(things, arrows)
     return Model(
         {k: replace(things[k], role=roles[k]) for k in ordered},
@@ -257,8 +267,13 @@ def _with_roles(
     )
 
 
-def _first(key: str, arrows: tuple[Arrow, ...], roles: dict[str, str]) -> bool:
-    return any(a.target == key for a in arrows) and roles[key] != "input"
+def _flows(a: Arrow, roles: Mapping[str, str], into: Mapping[str, list[Arrow]]) -> bool:
+    """Into an adjoint only what flows back is drawn, not the values that its derivative looks
+    up; but where the flow starts, what it starts from is."""
+    if roles.get(a.target) != "adjoint" or roles.get(a.source) == "adjoint":
+        return True
+    fed = any(roles.get(b.source) == "adjoint" and b.source != a.target for b in into[a.target])
+    return not fed and a.near
 
 
 def _signs(a: Arrow) -> set[int]:
