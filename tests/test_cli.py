@@ -256,3 +256,8 @@ def test_a_reader_that_leaves_is_no_error():
         f"{sys.executable} -m unfold ops | head -n 1", shell=True, capture_output=True, text=True, check=True
     )
     assert done.stderr == ""
+
+
+def test_a_bug_of_ours_is_one_line_too(monkeypatch, capsys):
+    monkeypatch.setattr("unfold.cli.load", lambda source: 1 / 0)
+    assert "this is a bug in unfold, please report it: ZeroDivisionError" in refused(capsys, "show", "x.py")

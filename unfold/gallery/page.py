@@ -126,12 +126,13 @@ def _curve(losses: Sequence[float], width: int = 300, height: int = 90) -> str:
 
 
 def _heat(weights: NDArray[Any], rows: Sequence[str], columns: Sequence[str]) -> str:
-    """Weights over two axes as a table, darker where greater."""
+    """Weights over two axes as a table; the greatest has the full colour."""
+    most = float(weights.max()) or 1.0
     across = any(len(c) > 1 for c in columns)
     body = ""
     rows, columns, weights = (columns, rows, weights.T) if across else (rows, columns, weights)
     for row, values in zip(rows, weights, strict=True):
-        cells = "".join(f'<td style="--w:{v:.3f}" title="{v:.3f}"></td>' for v in values)
+        cells = "".join(f'<td style="--w:{v / most:.3f}" title="{v:.3f}"></td>' for v in values)
         body += f'<tr><th scope="row">{escape(row)}</th>{cells}</tr>\n'
     head = "".join(f'<th scope="col">{escape(c)}</th>' for c in columns)
     what = "where each hop looks" if across else "what each written letter (rows) looks at (columns)"
