@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from unfold import adjoint
 from unfold.binding import Binding, bind
 from unfold.check.oracle import HAS_LONG, LONG, TRUST, allowed, complex_step, one_sided, richardson
-from unfold.check.rules import Certificate, Comparison, Edge, active, certificate
+from unfold.check.rules import HOLD, Certificate, Comparison, Edge, active, certificate
 from unfold.check.values import record
 from unfold.errors import UnfoldError
-from unfold.graph import Graph, Wrt
-from unfold.node import Named, Node
+from unfold.graph import Graph, Wrt, rebuild, rewrite
+from unfold.node import Input, Named, Node
 
 Array = NDArray[Any]
 Gradients = Mapping[str, Array]
@@ -115,21 +115,35 @@ class Check:
         return out
 
     @cached_property
-    def _target(self) -> Graph:
-        return self.graph.select(self.of)
+    def _held(self) -> tuple[Graph, dict[str, Array]]:
+        """The output alone, with what `stop_gradient` holds as further inputs: their values."""
+        held: dict[str, Array] = {}
+
+        def rule(node: Node, inputs: tuple[Node, ...]) -> Node:
+            if node.op.name != HOLD or node.dtype != "float":
+                return rebuild(node, inputs)
+            name = f"held_{len(held)}"
+            held[name] = self.values[node]
+            return Node(Input(name), (), node.axes, node.shape, node.dtype)
+
+        return rewrite(self.graph.select(self.of), rule), held
 
     @cached_property
     def fast(self) -> bool:
         """Whether the compiled output, in complex numbers, is the recorded one: then the
         projections may use it, which counts for long sequences."""
+        target, held = self._held
         bound = self._bound(np.complex128)
+        bound = replace(bound, arrays={**bound.arrays, **held})
         have = self.values[self.graph.output(self.of)]
-        found = np.asarray(compiled(self._target, bound)[self.of])
+        found = np.asarray(compiled(target, bound)[self.of])
         return bool(abs(found - have) <= 1e-10 * (1 + abs(have)))
 
     def loss(self, label: str, u: Array, dtype: Any) -> Callable[[Any], Array]:
         """e -> the output with one variable moved by e u."""
-        target, base = self._target, self._bound(dtype)
+        target, held = self._held
+        base = self._bound(dtype)
+        base = replace(base, arrays={**base.arrays, **held})
         node = target.outputs[self.of]
 
         def along(e: Any) -> Array:
@@ -230,7 +244,7 @@ class Fault:
             return False
         wrong = self.found.wrong
         slope, guess = self.cert.precisely(LONG).extrapolated()
-        numeric = self.cert.sum_left(self.cert.ct * slope)[wrong]
+        numeric = self.cert.sum_left(np.real(self.cert.ct * slope))[wrong]
         doubt = TRUST * self.cert.sum_left(abs(self.cert.ct) * guess)[wrong]
         error, size = abs(self.found.analytic[wrong] - numeric), self.found.size[wrong]
         # an oracle in doubt excuses nothing
@@ -243,7 +257,7 @@ class Fault:
         cert, wrong = self.cert.precisely(LONG), self.found.wrong
         with np.errstate(all="ignore"):
             left, right = one_sided(cert.along, cert.scale)
-        a, b = cert.ct * left, cert.ct * right
+        a, b = np.real(cert.ct * left), np.real(cert.ct * right)
         low, high = cert.sum_left(np.minimum(a, b))[wrong], cert.sum_left(np.maximum(a, b))[wrong]
         slack, analytic = 1e-6 * self.found.size[wrong], self.found.analytic[wrong]
         kinked = high - low > 1e-5 * self.found.size[wrong]

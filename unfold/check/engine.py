@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from unfold import adjoint
 from unfold.binding import Binding
 from unfold.check.diagnosis import factor
-from unfold.check.oracle import SLACK
+from unfold.check.oracle import DOUBLE, SLACK, TRUST
 from unfold.check.rules import Certificate, Edge, certificate, full_shape
 from unfold.check.values import Kernel, record
 from unfold.graph import Graph, rebuild
@@ -138,13 +138,15 @@ class Engine:
         return EngineFault(node, k, steps, size, axes[0].name if axes else "t", text)
 
     def _pair(self, cert: Certificate, back: Array, u: Array) -> tuple[float, float, float]:
-        slope, _ = cert.towards(u).slope()
-        left, right = cert.ct * slope, back * u
-        return float(right.sum()), float(left.sum()), float(abs(left).sum() + abs(right).sum())
+        slope, error = cert.towards(u).slope()
+        left, right = np.real(cert.ct * slope), np.real(back * u)
+        doubt = 0.0 if error is None else TRUST * float((abs(cert.ct) * error).sum())
+        size = float(abs(left).sum() + abs(right).sum()) + doubt / (SLACK * DOUBLE)
+        return float(right.sum()), float(left.sum()), size
 
     def _differs(self, cert: Certificate, back: Array, u: Array) -> bool:
         analytic, numeric, size = self._pair(cert, back, u)
-        return not abs(analytic - numeric) <= SLACK * 10 * np.finfo(np.float64).eps * size + 1e-290
+        return not abs(analytic - numeric) <= SLACK * DOUBLE * size + 1e-290
 
     def _looks(self, cert: Certificate, back: Array) -> str:
         rng = np.random.default_rng(self.seed)
@@ -197,7 +199,7 @@ class Engine:
         want, size = np.zeros_like(have), abs(have)
         for p in parts:
             want, size = want + p, size + abs(p)
-        return bool((~(abs(have - want) <= SLACK * np.finfo(np.float64).eps * size + 1e-290)).any())
+        return bool((~(abs(have - want) <= SLACK * DOUBLE * size + 1e-290)).any())
 
 
 def backend_fault(

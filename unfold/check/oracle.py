@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 STEP = 2.0**-200
+DOUBLE = float(np.finfo(np.float64).eps)
 LONG = np.dtype(np.longdouble)
 CLONG = np.dtype(np.clongdouble)
 HAS_LONG = bool(np.finfo(LONG).eps < 1e-18)
@@ -43,10 +44,12 @@ def richardson(f: Callable[[Any], Array], scale: float, dtype: Any = LONG) -> tu
     step = 0.05 * scale
     while step > 1e-6 * scale:
         h = np.asarray(step, dtype)
-        row = [np.asarray((np.asarray(f(h)) - np.asarray(f(-h))) / (2 * h))]
+        up, down = np.asarray(f(h)), np.asarray(f(-h))
+        noise = DOUBLE * np.maximum(abs(up), abs(down)) / h  # some forwards compute in double
+        row = [np.asarray((up - down) / (2 * h))]
         for order, older in enumerate(before[:3], start=1):
             row.append(row[-1] + (row[-1] - older) / (4**order - 1))
-            guess = np.maximum(abs(row[-1] - row[-2]), abs(row[-1] - older))
+            guess = np.maximum(abs(row[-1] - row[-2]), abs(row[-1] - older)) + noise
             if best is None or error is None:
                 best, error = row[-1], guess
             else:

@@ -2,7 +2,7 @@
 
 For a node v = f(a, b, ...) and its argument a, with a random cotangent ct and direction u,
 
-    <ct, J u> = <vjp(ct), u>      at every step
+    <ct, J u> = <vjp(ct), u>      at every step (the real parts, for complex numbers)
 
 where J u comes from one complex step of f alone, at the values of the run. A wrong rule
 fails where it is wrong, and nothing else does.
@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from unfold import dims
 from unfold.axis import Axis
 from unfold.binding import Binding
-from unfold.check.oracle import allowed, complex_step, richardson
+from unfold.check.oracle import TRUST, allowed, complex_step, richardson
 from unfold.check.values import Kernel, record
 from unfold.graph import Graph, reach
 from unfold.node import Input, Node
 
 Array = NDArray[Any]
+HOLD = "stop_gradient"  # by intent, its gradient is not its derivative
 Edge = tuple[Node, int]  # a node and the number of one of its arguments
 
 BATCH = 1 << 19  # entries of the largest array of one batch of steps
@@ -37,7 +38,7 @@ def active(graph: Graph, sources: Sequence[Node], target: Node) -> list[Edge]:
     smooth = ("float", "complex")
     forward = reach(sources, lambda n: [u for u in graph.users.get(n, ()) if u.dtype in smooth])
     between = forward & reach([target], graph.inputs_of)
-    inner = [n for n in graph.order if n in between and not n.op.leaf]
+    inner = [n for n in graph.order if n in between and not n.op.leaf and n.op.name != HOLD]
     return [(n, k) for n in inner for k, u in enumerate(n.inputs) if u in between]
 
 
@@ -54,6 +55,7 @@ class Comparison:
     analytic: Array
     numeric: Array
     size: Array
+    doubt: Array  # what the oracle itself may be off by
     eps: float
     safe: bool  # whether the complex step applied
 
@@ -63,7 +65,7 @@ class Comparison:
 
     @property
     def allowed(self) -> Array:
-        return np.asarray(allowed(self.eps, self.size))
+        return np.asarray(allowed(self.eps, self.size) + self.doubt)
 
     @property
     def wrong(self) -> Array:
@@ -90,7 +92,8 @@ class Certificate:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self.ct.dtype
+        """The real dtype it is computed in."""
+        return np.dtype(self.ct.real.dtype)
 
     @cached_property
     def axes(self) -> tuple[Axis, ...]:
@@ -145,18 +148,19 @@ class Certificate:
         kinds = [x.dtype for x in operands if x.dtype.kind in "fc"]
         return Kernel(self.node, replace(self.bound, dtype=np.result_type(*kinds))).whole(operands)
 
-    def slope(self) -> tuple[Array, bool]:
-        """J u, and whether the complex step gave it (not every forward takes complex numbers)."""
+    def slope(self) -> tuple[Array, Array | None]:
+        """J u, and its error where not the complex step gave it (not every forward takes
+        complex numbers)."""
         op = self.node.op
         if op.complex_safe and not any(x.dtype.kind == "c" for x in self.operands):
             try:
                 with np.errstate(all="ignore"):
-                    return complex_step(self.along, np.result_type(self.dtype, np.complex64)), True
+                    return complex_step(self.along, np.result_type(self.dtype, np.complex64)), None
             except TypeError:
                 pass
-        slope, _ = self.precisely(np.longdouble).extrapolated()
+        slope, error = self.precisely(np.longdouble).extrapolated()
         kind = np.result_type(self.dtype, np.complex64) if slope.dtype.kind == "c" else self.dtype
-        return slope.astype(kind), False
+        return slope.astype(kind), error.astype(self.dtype)
 
     def extrapolated(self) -> tuple[Array, Array]:
         """J u by Richardson's extrapolation, and its estimated error."""
@@ -197,10 +201,11 @@ class Certificate:
         parts = [part._compare() for part in self._batches()]
         if len(parts) == 1:
             return parts[0]
-        analytic, numeric, size = (
-            np.concatenate([getattr(p, name) for p in parts]) for name in ("analytic", "numeric", "size")
+        analytic, numeric, size, doubt = (
+            np.concatenate([getattr(p, name) for p in parts])
+            for name in ("analytic", "numeric", "size", "doubt")
         )
-        return Comparison(analytic, numeric, size, parts[0].eps, all(p.safe for p in parts))
+        return Comparison(analytic, numeric, size, doubt, parts[0].eps, all(p.safe for p in parts))
 
     def _batches(self) -> Iterator[Certificate]:
         entries = max(
@@ -218,15 +223,18 @@ class Certificate:
             yield self.at(axis, slice(start, start + width))
 
     def _compare(self) -> Comparison:
-        slope, safe = self.slope()
+        slope, error = self.slope()
         piece, axes = self.piece()
-        left = self.ct * slope
+        left = np.real(self.ct * slope)
         rank = max(piece.ndim - len(axes), len(self.like.shape))
         every = self.every(axes)
-        right = self.spread(piece, axes, every, rank) * self.spread(self.u, self.like.axes, every, rank)
+        right = np.real(
+            self.spread(piece, axes, every, rank) * self.spread(self.u, self.like.axes, every, rank)
+        )
         numeric, analytic = self.sum_left(left), self.sum_right(right, every)
         size = self.sum_left(abs(left)) + self.sum_right(abs(right), every)
-        return Comparison(analytic, numeric, size, float(np.finfo(self.dtype).eps), safe)
+        doubt = np.zeros_like(size) if error is None else TRUST * self.sum_left(abs(self.ct) * error)
+        return Comparison(analytic, numeric, size, doubt, float(np.finfo(self.dtype).eps), error is None)
 
     def sum_left(self, terms: Array) -> Array:
         """Terms over the node's axes and dimensions, summed to the axes kept apart."""
@@ -254,14 +262,21 @@ class Certificate:
         return np.asarray(whole.sum(axis=tuple(range(len(self.axes), whole.ndim))))
 
 
+def _random(rng: np.random.Generator, node: Node, bound: Binding) -> Array:
+    shape = full_shape(node, bound)
+    x = rng.standard_normal(shape)
+    return x + 1j * rng.standard_normal(shape) if node.dtype == "complex" else x
+
+
 def certificate(
     graph: Graph, bound: Binding, values: Mapping[Node, Array], edge: Edge, seed: int
 ) -> Certificate:
     """The certificate of one argument of one node, at the values of a run."""
     node, k = edge
     rng = np.random.default_rng([seed, len(node.inputs), k])
-    ct = rng.standard_normal(full_shape(node, bound))
-    u = rng.standard_normal(full_shape(node.inputs[k], bound))
+    ct, u = _random(rng, node, bound), _random(rng, node.inputs[k], bound)
+    if ct.size == 1:
+        ct = -abs(ct)  # so that |ct| for ct shows
     operands = tuple(values[v] for v in node.inputs)
     raw = Certificate(node, k, bound, operands, values[node], ct, u)
     return raw.precisely(np.float64)
