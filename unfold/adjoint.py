@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 
 from unfold.axis import Axis
 from unfold.binding import signature
 from unfold.dims import show
 from unfold.errors import NotDifferentiable, UnknownName
 from unfold.graph import Graph, Wrt, reach
-from unfold.node import Node, Symbol, apply, call, constant
+from unfold.node import Named, Node, Symbol, apply, call, constant
 from unfold.ops.reduce import Sum
 from unfold.ops.time import Structural, size, zeros
 from unfold.simplify import simplify, unused, with_axes
@@ -56,7 +57,7 @@ def select(graph: Graph, wrt: Wrt) -> dict[str, Node]:
     known = {**graph.params, **graph.inputs}
     chosen: dict[str, Node] = {}
     for name in [wrt] if isinstance(wrt, str) else wrt:
-        found = {n: u for n, u in known.items() if name in (n, getattr(u.op, "label", None))}
+        found = {**_unread(graph, name), **{n: u for n, u in known.items() if name in (n, _label(u))}}
         if not found:
             raise UnknownName(f"wrt: no parameter or input {name!r}; this graph has {', '.join(known)}")
         for n, node in found.items():
@@ -64,6 +65,23 @@ def select(graph: Graph, wrt: Wrt) -> dict[str, Node]:
                 raise NotDifferentiable(f"wrt: {n} is {node.dtype} data; it has no gradient")
         chosen.update(found)
     return chosen
+
+
+def _label(leaf: Node) -> str:
+    return leaf.op.label if isinstance(leaf.op, Named) else ""
+
+
+def _unread(graph: Graph, name: str) -> dict[str, Node]:
+    """The leaves of an array that a call may pass, also those that nothing reads (any more)."""
+    leaf, lead = graph.spare.get(name, (None, ()))
+    if leaf is None or not isinstance(leaf.op, Named):
+        return {}
+    places = [range(1, n + 1) if isinstance(n, int) else [n.now] for n in lead]
+    if all(isinstance(n, Axis) for n in lead):
+        return {name: leaf}
+    axes = tuple(n for n in lead if isinstance(n, Axis))
+    steps = [Node(replace(leaf.op, index=i), (), axes, leaf.shape, leaf.dtype) for i in product(*places)]
+    return {str(step.op): step for step in steps}
 
 
 def adjoints(
