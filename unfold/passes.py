@@ -19,7 +19,7 @@ from unfold.ops.linear import Contract
 from unfold.ops.time import Delay, Structural
 
 Passed = tuple[Graph, dict[Node, Node]]  # the graph, and what became of each node
-OPTIMISATIONS = ("hoist", "fuse", "stack", "reuse", "chunk")
+OPTIMISATIONS = ("hoist", "fuse", "stack", "augment", "reuse")
 
 
 @dataclass(frozen=True)

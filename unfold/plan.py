@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from unfold import dims
 from unfold.axis import Axis
@@ -20,7 +21,7 @@ from unfold.node import Node, Symbol
 from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
 from unfold.passes import VIEWS, fuse, hoist, inline, separate
-from unfold.stacking import stack
+from unfold.stacking import augment, stack
 
 
 class CannotPlan(UnfoldError):
@@ -43,6 +44,7 @@ class Plan:
     rows: set[Node] = field(default_factory=set)  # overwritten at each step
     carried: set[Node] = field(default_factory=set)  # those read at the next step
     part: dict[Node, tuple[Node, int, int]] = field(default_factory=dict)  # lies in a concatenation
+    ahead: dict[Node, tuple[Node, int, int]] = field(default_factory=dict)  # ... of the next step
     written: dict[str, tuple[Axis, ...]] = field(default_factory=dict)  # the axes of each output
 
     def equations(self, texts: Mapping[str, str]) -> dict[Node, str]:
@@ -90,7 +92,7 @@ class Plan:
 def plan(graph: Graph, bound: Binding, optimise: Iterable[str]) -> Plan:
     """Schedule a request and decide where its values live."""
     optimise = tuple(optimise)
-    request, labels = optimised(graph, optimise)
+    request, labels = optimised(graph, bound, optimise)
     steps = schedule(request)
     result = Plan(request, bound, optimise, labels, steps, ())
     result.written = {name: node.axes for name, node in graph.outputs.items()}
@@ -104,11 +106,11 @@ def plan(graph: Graph, bound: Binding, optimise: Iterable[str]) -> Plan:
     return result
 
 
-def optimised(graph: Graph, optimise: Iterable[str]) -> tuple[Graph, dict[Node, str]]:
+def optimised(graph: Graph, bound: Binding, optimise: Iterable[str]) -> tuple[Graph, dict[Node, str]]:
     """The request as a plan schedules it, and the names its nodes have in the equations."""
     labels = {u: name for name, u in graph.outputs.items() if not u.op.leaf}
     labels |= {graph.definitions[s]: str(s.op) for s in reversed(graph.order) if isinstance(s.op, Symbol)}
-    chosen = {"fuse": fuse, "stack": stack, "hoist": hoist}
+    chosen = {"fuse": fuse, "stack": stack, "augment": partial(augment, bound=bound), "hoist": hoist}
     passes = [inline, *(chosen[name] for name in chosen if name in optimise), separate]
     for improve in passes:
         graph, done = improve(graph)
@@ -157,7 +159,7 @@ def _place(plan: Plan) -> None:
     if "stack" in plan.optimise:
         _join(plan, delays)
     for node, nest in plan._nests.items():
-        if node in plan.part:
+        if node in plan.part or node in plan.ahead or any(node is joint for joint, _, _ in plan.ahead.values()):
             continue
         if nest and node not in outputs and not node.op.structural and not isinstance(node.op, Symbol):
             if _stays(plan, node, delays.get(node, [])):
@@ -182,11 +184,28 @@ def _join(plan: Plan, delays: dict[Node, list[Node]]) -> None:
         start = 0
         for u in plan.inputs(node):
             stop = start + plan.shape(u)[-1]
+            if _leads(plan, node, u, delays):
+                plan.ahead[plan.resolve(u.inputs[0])] = (node, start, stop)
             computed = not (u.op.leaf or u.op.structural or u.op.name in VIEWS or isinstance(u.op, Concat))
             alone = u not in plan.part and u not in delays and plan.inputs(node).count(u) == 1
             if computed and alone and plan.axes(u) == plan.axes(node) and plan.nest(u) == plan.nest(node):
                 plan.part[u] = (node, start, stop)
             start = stop
+
+
+def _leads(plan: Plan, joint: Node, u: Node, delays: dict[Node, list[Node]]) -> bool:
+    """Whether a delayed value may lie in a concatenation: then each step writes its result
+    where the next one reads it."""
+    loop = plan.loop_of.get(joint)
+    if loop is None or not isinstance(u.op, Delay) or abs(u.op.lag) != 1:
+        return False
+    source = plan.resolve(u.inputs[0])
+    steps = {d.op.lag for d in delays[source] if isinstance(d.op, Delay)}
+    axes = {d.op.axis for d in delays[source] if isinstance(d.op, Delay)}
+    fits = plan.axes(source) == plan.axes(joint) and plan.nest(source) == plan.nest(joint) == [loop]
+    others = [v for v in plan.inputs(joint) if v is not u]
+    outside = all(plan.loop_of.get(v) is not loop for v in others)
+    return fits and outside and steps == {u.op.lag} and axes == {loop.direction[0][0]} and source not in plan.part
 
 
 def _stays(plan: Plan, node: Node, delays: list[Node]) -> bool:

@@ -11,14 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from unfold import dims
+from unfold.binding import Binding
 from unfold.dims import Dim
 from unfold.graph import Graph, postorder, reach, rebuild
-from unfold.node import Node, Symbol, apply, call
+from unfold.node import Node, Symbol, apply, call, constant
 from unfold.op import Along, Elementwise
 from unfold.ops.index import Narrow
 from unfold.ops.linear import Contract
 from unfold.ops.shape import Concat
+from unfold.ops.time import Delay
 from unfold.passes import Passed, SumOfProducts, loops_of
 
 Replaced = dict[Node, Node]
@@ -237,6 +241,101 @@ def _same_number(a: Node, b: Node) -> bool:
     return not a.shape and not a.axes and (a is b or (a.op.leaf and a.op.name == "constant" and a.op == b.op))
 
 
+# ---------------------------------------------------------------------- small sizes
+SMALL = 1024  # products a step: below, one larger matrix costs less than one more call
+
+
+def augment(graph: Graph, bound: Binding) -> Passed:
+    """In loops over small values, W @ h[t-1] + U @ x[t] + b is one product of [W, U, b] with
+    [h[t-1], x[t], 1], and W.T @ dz[t+1] + V.T @ do[t] one of [W; V] with [dz[t+1], do[t]]."""
+    part_of, cyclic = loops_of(graph)
+    replaced: Replaced = {}
+    fresh: Replaced = {}
+    for node in graph.order:
+        if node.op.name != "add" or part_of[node] not in cyclic or node.dtype != "float":
+            continue
+        terms = _terms(graph, node, part_of)
+        inside = [u for u in terms if part_of[u] == part_of[node]]
+        outside = [u for u in terms if part_of[u] != part_of[node]]
+        size = int(np.prod([dims.evaluate(d, bound.sizes) for d in node.shape], dtype=int))
+        size *= int(np.prod([bound.extents[a] for a in node.axes[1:]], dtype=int))
+        if len(inside) == 1 and len(node.shape) == 1:
+            new = _forward(graph, inside[0], outside, size, bound)
+            new = _backward(graph, inside[0], outside, size, bound, fresh) if new is None else new
+            if new is not None:
+                replaced[node] = new
+    return substitute(Graph(graph.outputs, {**graph.definitions, **fresh}), replaced)
+
+
+def _terms(graph: Graph, node: Node, part_of: Mapping[Node, int]) -> list[Node]:
+    out: list[Node] = []
+    stack = list(node.inputs)[::-1]
+    while stack:
+        u = stack.pop()
+        if u.op.name == "add" and len(graph.users[u]) == 1 and u.shape == node.shape:
+            stack.extend(reversed(u.inputs))
+        else:
+            out.append(u)
+    return out
+
+
+def _is_step_back(node: Node) -> bool:
+    return isinstance(node.op, Delay) and abs(node.op.lag) == 1
+
+
+def _fits(weight: Node, size: int, bound: Binding, dim: int) -> bool:
+    return _is_weight(weight) and size * dims.evaluate(weight.shape[dim], bound.sizes) <= SMALL
+
+
+def _forward(graph: Graph, term: Node, outside: list[Node], size: int, bound: Binding) -> Node | None:
+    if not (isinstance(term.op, Contract) and term.op.spec == "ij,j->i" and len(graph.users[term]) == 1):
+        return None
+    weights, values = [term.inputs[0]], [term.inputs[1]]
+    if not _is_step_back(values[0]) or not _is_weight(weights[0]) or not outside:
+        return None
+    for u in outside:
+        if isinstance(u.op, Contract) and u.op.spec == "ij,j->i" and _fits(u.inputs[0], size, bound, -1):
+            weights.append(u.inputs[0])
+            values.append(u.inputs[1])
+        elif not u.axes and u.shape == term.shape:
+            weights.append(call("reshape", u, (*u.shape, 1)))
+            values.append(constant(np.ones(1)))
+        else:
+            return None
+    return apply(term.op, apply(Concat(-1), *weights), apply(Concat(-1), *values))
+
+
+def _backward(
+    graph: Graph, term: Node, outside: list[Node], size: int, bound: Binding, fresh: Replaced
+) -> Node | None:
+    if not _is_step_back(term) or len(term.inputs) != 1 or len(graph.users[term]) != 1:
+        return None
+    inner = graph.definitions[term.inputs[0]]
+    first = _transposed(inner)
+    if first is None or len(graph.users[inner]) != 1 or not outside:
+        return None
+    weights, values = [first[0]], [first[1]]
+    for u in outside:
+        more = _transposed(u)
+        if more is None or not _fits(more[0], size, bound, -2):
+            return None
+        weights.append(more[0])
+        values.append(more[1])
+    source = values[0]
+    symbol = Node(Symbol(f"cut of {len(fresh)}"), (), source.axes, source.shape, source.dtype, source.where)
+    fresh[symbol] = source
+    joint = apply(Concat(-1), apply(term.op, symbol), *values[1:])
+    return apply(Contract("ij,i->j"), apply(Concat(-2), *weights), joint)
+
+
+def _transposed(node: Node) -> tuple[Node, Node] | None:
+    """W and v of W.T @ v."""
+    if isinstance(node.op, Contract) and node.op.spec in ("ij,i->j", "i,ij->j"):
+        weight, value = node.inputs if node.op.spec == "ij,i->j" else node.inputs[::-1]
+        return (weight, value) if _is_weight(weight) else None
+    return None
+
+
 # ---------------------------------------------------------------------- backward
 def sums(graph: Graph) -> Replaced:
     """A sum of products of transposed matrices: one product with everything end to end."""
@@ -244,21 +343,13 @@ def sums(graph: Graph) -> Replaced:
     for node in graph.order:
         if node.op.name != "add":
             continue
-        terms = [
-            u
-            for u in node.inputs
-            if isinstance(u.op, Contract)
-            and u.op.spec in ("ij,i->j", "i,ij->j")
-            and len(graph.users[u]) == 1
-            and _is_weight(u.inputs[0] if u.op.spec == "ij,i->j" else u.inputs[1])
-        ]
-        terms = [u for u in terms if u.op == terms[0].op and u.axes == terms[0].axes]
+        terms = [u for u in node.inputs if len(graph.users[u]) == 1 and _transposed(u)]
+        terms = [u for u in terms if u.axes == terms[0].axes]
         if len(terms) < 2:
             continue
-        at = 0 if terms[0].op.parameters["spec"] == "ij,i->j" else 1
-        weights = _concat([u.inputs[at] for u in terms], -2)
-        values = _concat([u.inputs[1 - at] for u in terms], -1)
-        joint = apply(terms[0].op, *((weights, values) if at == 0 else (values, weights)))
+        pairs = [pair for u in terms if (pair := _transposed(u))]
+        weights, values = _concat([w for w, _ in pairs], -2), _concat([v for _, v in pairs], -1)
+        joint = apply(Contract("ij,i->j"), weights, values)
         rest = [u for u in node.inputs if u not in terms]
         out[node] = call("add", joint, *rest) if rest else joint
     return out

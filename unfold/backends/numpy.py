@@ -45,6 +45,8 @@ class SoftmaxCrossEntropy:
 
 
 GLOBALS = {
+    "inf": np.inf,
+    "nan": np.nan,
     "SoftmaxCrossEntropy": SoftmaxCrossEntropy,
     "rows": rows,
     "np": np,

@@ -117,6 +117,11 @@ class Printer:
             whole = self.vars[joint]
             key = [*[slice(None)] * (whole.shadow.ndim - 1), slice(start, stop)]
             return self.source.index(whole, key, whole.letters, self.wish(node))
+        if node in self.plan.ahead:
+            return self.place_ahead(node)
+        if any(joint is node for joint, _, _ in self.plan.ahead.values()):
+            self.place_ahead(next(u for u, (joint, _, _) in self.plan.ahead.items() if joint is node))
+            return self.vars[node]
         if node in self.plan.rows:
             letters = self.letters(node, whole=False)
             if node not in self.plan.carried:
@@ -137,6 +142,27 @@ class Printer:
         self.padded[node] = full
         key = [self.inside(node, x, n) for x, n in zip(letters, shape, strict=True)]
         return self.source.index(full, key, letters, self.wish(node))
+
+    def place_ahead(self, node: Node) -> Var:
+        """The place of a value in the concatenation that the next step reads."""
+        joint, start, stop = self.plan.ahead[node]
+        letters, axis = self.letters(joint), self.plan.nest(node)[0].direction[0][0]
+        shape = self.extent(letters, joint)
+        room = [n + 1 if x == axis else n for x, n in zip(letters, shape, strict=True)]
+        both = self.source.buffer(f"{self.wish(node)}_and_more", letters, room, self.dtype(joint))
+        before, after = self.plan.pads[node][axis]
+
+        def part(x: Any, n: int, first: bool) -> slice:
+            return (slice(0, n) if first else slice(1, n + 1)) if x == axis else slice(None)
+
+        key = [part(x, n, before > 0) for x, n in zip(letters, shape, strict=True)]
+        self.vars[joint] = self.source.index(both, key, letters, f"{self.wish(node)}_and_inputs")
+        last = [slice(None)] * (len(letters) - 1)
+        full = self.source.index(both, [*last, slice(start, stop)], letters, f"{self.wish(node)}_all")
+        self.padded[node] = full
+        mine = [part(x, n, before == 0) for x, n in zip(letters, shape, strict=True)]
+        self.vars[node] = self.source.index(full, mine, letters, self.wish(node))
+        return self.vars[node]
 
     def inside(self, node: Node, letter: Any, n: int, lag: int = 0) -> slice:
         """Steps 1 - lag .. T - lag of a padded buffer, along one of its dimensions."""
@@ -421,15 +447,23 @@ class Printer:
         start = 0
         for u in self.plan.inputs(node):
             stop = start + self.plan.shape(u)[op.dim]
-            if self.plan.part.get(u, (None,))[0] is not node:
-                key = [slice(None)] * out.shadow.ndim
-                key[op.dim] = slice(start, stop)
-                spot = self.source.index(out, key, out.letters)
-                looped = {loop.axis for loop in self.source.loops}
-                letters = tuple(x for x in out.letters if x not in looped)
-                value = self.aligned(u, letters, len(node.shape))
-                self.source.emit(f"copyto({self.source.here(spot)}, {self.source.here(value)})")
+            moved = isinstance(u.op, Delay) and self.plan.ahead.get(self.plan.resolve(u.inputs[0]), (None,))[0] is node
+            here = moved or self.plan.part.get(u, (None,))[0] is node
+            if not here and self.source.loops and self.plan.loop_of.get(u) is not self.plan.loop_of[node]:
+                loops, self.source.loops = self.source.loops, []  # the same at every step: before the loop
+                self.joined_part(u, out, op.dim, start, stop, len(node.shape))
+                self.source.loops = loops
+            elif not here:
+                self.joined_part(u, out, op.dim, start, stop, len(node.shape))
             start = stop
+
+    def joined_part(self, u: Node, out: Var, dim: int, start: int, stop: int, rank: int) -> None:
+        key = [slice(None)] * out.shadow.ndim
+        key[dim] = slice(start, stop)
+        spot = self.source.index(out, key, out.letters)
+        looped = {loop.axis for loop in self.source.loops}
+        value = self.aligned(u, tuple(x for x in out.letters if x not in looped), rank)
+        self.source.emit(f"copyto({self.source.here(spot)}, {self.source.here(value)})")
 
     def product(self, node: Node, spec: str, out: Var) -> None:
         operands, result = spec.split("->")[0].split(","), spec.split("->")[1]
