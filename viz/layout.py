@@ -176,7 +176,7 @@ def homes(model: Model) -> dict[str, tuple[str, ...]]:
                 result[key] = max(above, key=lambda h: _last(model, h), default=())
     for key in reversed(model.variables):
         near = [result[a.target] for a in model.out_of(key) if a.target in result]
-        if not result[key] and near and all(len(h) == 1 for h in near) and not model.into(key):
+        if not result[key] and near and all(near) and not model.into(key):
             result[key] = near[0]
     return result
 

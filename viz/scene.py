@@ -207,6 +207,7 @@ class _Grid:
     def __init__(self, nodes: dict[str, Circle | Box | Text]) -> None:
         self.shapes: dict[tuple[int, int], list[tuple[str, Circle | Box | Text]]] = defaultdict(list)
         self.dots: dict[tuple[int, int], list[Point]] = defaultdict(list)
+        self.ink: set[tuple[int, int]] = set()
         self.letters: list[tuple[float, float, float, float]] = []
         for name, shape in nodes.items():
             self.place(name, shape)
@@ -221,6 +222,7 @@ class _Grid:
         """Remember a stroke."""
         for x, y in _dense(path):
             self.dots[int(x // CELL), int(y // CELL)].append((x, y))
+            self.ink.add(_fine((x, y)))
 
     def hits(self, path: Sequence[Point], ends: tuple[str, str]) -> float:
         """How bad a stroke is: through shapes (very), along other strokes (a little)."""
@@ -233,7 +235,7 @@ class _Grid:
                 if name not in ends and name not in hit and _inside(shape, p, 5.0):
                     hit.add(name)
             if math.dist(p, start) > 10 and math.dist(p, stop) > 14:
-                cost += 5.0 * any(math.dist(p, q) < 4.5 for q in self.dots.get(cell, ()))
+                cost += 5.0 * (_fine(p) in self.ink)
         return cost + 1500.0 * len(hit)
 
     def crowding(self, box: tuple[float, float, float, float]) -> float:
@@ -248,6 +250,11 @@ class _Grid:
                 cost += 14.0 * sum(l <= x <= r and t <= y <= b for x, y in self.dots.get((i, j), ()))
         over = sum(l < m[2] and m[0] < r and t < m[3] and m[1] < b for m in self.letters[-400:])
         return cost + 300.0 * len(seen) + 300.0 * over
+
+
+def _fine(p: Point) -> tuple[int, int]:
+    """The small square a point is in."""
+    return round(p[0] / 5), round(p[1] / 5)
 
 
 def _dense(path: Sequence[Point]) -> list[Point]:

@@ -247,7 +247,7 @@ def with_roles(
             roles[key] = "adjoint"
         elif key in states:
             roles[key] = "reverse" if back and not forth else "state"
-        elif number and (key in summed) and not out.get(key):
+        elif number and not out.get(key) and (key in summed or (v.role == "output" and not v.axes)):
             roles[key] = "loss"
         else:
             roles[key] = "output" if key in direct or v.role == "output" else "hidden"
