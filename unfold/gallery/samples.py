@@ -58,9 +58,8 @@ def read_text(path: str) -> tuple[str, str]:
         raise UnfoldError(f"{path} is not text in UTF-8: byte {error.start} cannot be read") from None
     if not text.strip():
         raise UnfoldError(f"{path} has no text in it: the systems need characters to read")
-    return text, f"{Path(path).name} (the first {len(text):,} characters)" if len(text) == LIMIT else Path(
-        path
-    ).name
+    name = Path(path).name
+    return text, name if len(text) < LIMIT else f"the first {LIMIT:,} characters of {name}"
 
 
 class Alphabet:
