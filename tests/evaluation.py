@@ -56,6 +56,7 @@ def is_complex_safe(graph: Graph) -> bool:
 def run(graph: Graph, **arrays: Any) -> Any:
     """The outputs, by the reference interpreter; arrays the graph does not take are left out."""
     known = {u.op.label for u in (*graph.inputs.values(), *graph.params.values())}
+    known |= {a.name for a in graph.axes if a.size is None}
     return graph.compile("reference")(**{n: a for n, a in arrays.items() if n in known})
 
 

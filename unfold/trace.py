@@ -96,7 +96,7 @@ class _Value:
 
 _BOOLEAN = {
     *("less", "less_equal", "greater", "greater_equal", "equal", "not_equal"),
-    *("logical_and", "logical_or", "logical_not", "isfinite", "isnan", "signbit"),
+    *("logical_and", "logical_or", "logical_not", "isfinite", "isinf", "isnan", "signbit"),
 }
 
 

@@ -95,8 +95,9 @@ class Hypot(Elementwise):
     real = True
 
     def forward(self, xp: Any, a: Any, b: Any) -> Any:
-        scale = xp.maximum(xp.abs(xp.real(a)), xp.abs(xp.real(b)))
-        scale = xp.where(xp.logical_and(scale > 0, xp.isfinite(scale)), scale, 1)
+        p, q = xp.abs(xp.real(a)), xp.abs(xp.real(b))
+        scale = xp.where(xp.less(p, q), q, p)
+        scale = xp.where(xp.logical_and(xp.less(0, scale), xp.isfinite(scale)), scale, 1)
         p, q = xp.divide(a, scale), xp.divide(b, scale)
         return xp.multiply(scale, xp.sqrt(xp.add(xp.multiply(p, p), xp.multiply(q, q))))
 
