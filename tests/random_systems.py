@@ -84,6 +84,7 @@ class Model:
     """A random legal model over t with loss, parameters, inputs and all kinds of reads."""
 
     graph: Any
+    steps: int
     arrays: dict[str, np.ndarray[Any, Any]]
 
 
@@ -163,7 +164,7 @@ def model(seed: int, steps: int | None = None) -> Model:
             if m == 1:  # reads the first variable, which reads it back with the opposite shift
                 terms.append(scale(group[0][t + shift[1]]))
             elif len(group) == 2:
-                back = direction * lag + (shift[1] if direction > 0 else shift[1])
+                back = direction * lag + shift[1]
                 if 0 < back * direction <= lag + 1:
                     terms.append(scale(group[1][t - back]))
             total = terms[0]
@@ -182,6 +183,4 @@ def model(seed: int, steps: int | None = None) -> Model:
     graph = uf.graph(loss=loss)
     needed = {*graph.params, *graph.inputs}
     arrays = {name: a for name, a in arrays.items() if name in needed}
-    if not graph.inputs:
-        arrays = arrays
-    return Model(graph, arrays)
+    return Model(graph, size, arrays)

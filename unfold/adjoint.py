@@ -58,7 +58,7 @@ def select(graph: Graph, wrt: Wrt) -> dict[str, Node]:
     chosen: dict[str, Node] = {}
     for name in [wrt] if isinstance(wrt, str) else wrt:
         found = {**_unread(graph, name), **{n: u for n, u in known.items() if name in (n, _label(u))}}
-        if not found:
+        if not found and name not in graph.spare:
             raise UnknownName(f"wrt: no parameter or input {name!r}; this graph has {', '.join(known)}")
         for n, node in found.items():
             if node.dtype not in ("float", "complex"):
@@ -104,7 +104,8 @@ def adjoints(
             fresh[s] = sibling(s, labels[s.op.label], "adjoint", along)
     parts: dict[Node, list[Node]] = {node: [ct] for node, ct in seeds.items()}
     for s, ds in fresh.items():
-        parts.setdefault(graph.definitions[s], []).append(ds)
+        body = graph.definitions[s]
+        parts.setdefault(body, []).append(unbroadcast(ds, body, s, along))
     result: dict[Node, Node] = {}
     for node in reversed(graph.order):
         if node not in parts or node not in active:
@@ -112,13 +113,19 @@ def adjoints(
         result[node] = ct = _total(parts[node])
         if node.op.leaf:
             continue
-        named = [graph.names.get(u, u) for u in node.inputs]
-        pieces = node.op.vjp(ct, graph.names.get(node, node), *named)
+        pieces = node.op.vjp(ct, by_name(graph, node), *(by_name(graph, u) for u in node.inputs))
         for u, piece in zip(node.inputs, pieces, strict=True):
             if piece is not None and u in active:
                 parts.setdefault(u, []).append(unbroadcast(piece, u, node, along))
     definitions = {ds: full(result.get(s), s) for s, ds in fresh.items()}
     return result, definitions
+
+
+def by_name(graph: Graph, node: Node) -> Node:
+    """The variable that stands for a node, if any: rules then read `h[t]`, not its equation."""
+    symbol = graph.names.get(node)
+    same = symbol is not None and not node.op.leaf and set(symbol.axes) == set(node.axes)
+    return symbol if symbol is not None and same else node
 
 
 def sibling(symbol: Node, label: str, role: str, along: tuple[Axis, ...] = ()) -> Node:
