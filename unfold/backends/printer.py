@@ -593,6 +593,10 @@ class Printer:
                 continue
             same = self.vars[u].letters == letters and self.plan.nest(u) == self.plan.nest(node)
             users = self.plan.users[u]
+            inside = [p for p, (whole, _, _) in self.plan.part.items() if whole is u]  # they share its place
+            if any(p in self.keep for p in inside):
+                continue
+            users = [*users, *(v for p in inside for v in self.plan.users.get(p, []))]
             if same and users.count(node) == 1 and all(v in self.done for v in users):
                 self.owned.discard(u)
                 self.owned.add(node)
