@@ -53,7 +53,7 @@ def test_one_window_over_everything_cuts_nothing_and_smaller_ones_do(name):
     errors = [max(bias(g, "loss", k, **arrays, **w).values()) for k in (1, 3, 6, 50)]
     assert errors[0] > 0.01
     assert errors[1] > 0.0
-    assert errors[2] == errors[3] == 0.0
+    assert max(errors[2:]) < 1e-12
 
 
 def test_boundary_values_belong_to_the_first_window():
