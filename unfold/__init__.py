@@ -1,6 +1,5 @@
 """unfold: write a recurrence once; get its diagrams, its backpropagation through time, its proof."""
 
-from collections.abc import Callable as _Callable
 from typing import Any as _Any
 
 from unfold import ops as ops
@@ -43,7 +42,7 @@ from unfold.op import Op as Op
 globals().update(_FUNCTIONS)
 
 
-def __getattr__(name: str) -> _Callable[..., _Any]:
+def __getattr__(name: str) -> _Any:
     """Operations registered later, such as the user's own, are reached as `uf.<name>` too."""
     if name in _FUNCTIONS:
         return _FUNCTIONS[name]
