@@ -174,10 +174,14 @@ def _fold(name: str, nodes: list[Node]) -> Node:
 
 def loops_of(graph: Graph) -> tuple[dict[Node, int], set[int]]:
     """The component of every node, and which components are cycles."""
-    links = edges(graph)
-    parts = components(graph.order, links)
-    part_of = {n: i for i, part in enumerate(parts) for n in part}
-    return part_of, {part_of[e.source] for e in links if part_of[e.source] == part_of[e.target]}
+    known = graph.__dict__.get("_loops")
+    if known is None:
+        links = edges(graph)
+        part_of = {n: i for i, part in enumerate(components(graph.order, links)) for n in part}
+        cyclic = {part_of[e.source] for e in links if part_of[e.source] == part_of[e.target]}
+        known = graph.__dict__["_loops"] = part_of, cyclic
+    parts: tuple[dict[Node, int], set[int]] = known
+    return parts
 
 
 def fuse(graph: Graph) -> Passed:

@@ -227,6 +227,8 @@ def _stays(plan: Plan, node: Node, delays: list[Node]) -> bool:
             return False
         if user in delays and any(position[r] > position[node] for r in readers):
             return False
+        if any(loop.offsets[r] != loop.offsets[node] for r in readers):
+            return False
     return True
 
 

@@ -31,11 +31,12 @@ Replaced = dict[Node, Node]
 def stack(graph: Graph) -> Passed:
     """All rounds, until none finds anything."""
     whole: Replaced = {n: n for n in graph.order}
-    for rule in (halve, products, *[lift] * 6, sums, gradients):
-        replaced = rule(graph)
-        if replaced:
+    for rule in (halve, products, lift, sums, gradients):
+        while replaced := rule(graph):
             graph, done = substitute(graph, replaced)
             whole = {n: done[u] for n, u in whole.items() if u in done}
+            if rule is not lift:
+                break
     return graph, whole
 
 
@@ -83,6 +84,8 @@ def _half(graph: Graph, z: Node, top: bool = False) -> Node | None:
 
 def products(graph: Graph) -> Replaced:
     """Products of several matrices with one vector: one product, and a piece for each."""
+    if sum(isinstance(n.op, Contract) for n in graph.order) < 2:
+        return {}
     part_of, cyclic = loops_of(graph)
     groups: dict[tuple[object, ...], list[Node]] = {}
     for node in graph.order:
@@ -157,9 +160,11 @@ class _Use:
 
 def lift(graph: Graph) -> Replaced:
     """The same elementwise operation on neighbouring pieces: on both at once."""
-    part_of, _ = loops_of(graph)
     out: Replaced = {}
-    for whole, users in graph.users.items():
+    stacked = [u for u in graph.users if isinstance(u.op, Contract | Elementwise)]
+    part_of = loops_of(graph)[0] if stacked else {}
+    for whole in stacked:
+        users = graph.users[whole]
         pieces = sorted(
             (u for u in users if isinstance(u.op, Narrow) and (u.op.dim, u.op.step) == (-1, 1)),
             key=lambda u: dims.show((u.op.start,)),  # type: ignore[attr-defined]

@@ -182,15 +182,16 @@ class Printer:
     # ------------------------------------------------------------------ loops
     def loop(self, loop: dependence.Loop) -> None:
         axis, sign = loop.direction[0]
-        if len(set(loop.offsets.values())) > 1:
-            raise CannotPlan("a retimed loop")
         for node in loop.nodes:  # room for boundary values, before the first step
             if isinstance(node.op, Delay) and self.plan.resolve(node.inputs[0]) not in self.plan.rows:
                 self.var(node)
         self.source.loops.append(Loop(axis, sign))
         first = len(self.carried)
-        self.items(loop.body)
-        if not self.source.loops[-1].rows:
+        if len(set(loop.offsets.values())) > 1:
+            self.retimed(loop, self.plan.bound.extents[axis])
+        else:
+            self.items(loop.body)
+        if not (self.source.loops[-1].rows or self.source.loops[-1].at):
             raise CannotPlan("a loop without arrays over its axis")
         mine, self.carried = self.carried[first:], self.carried[:first]
         told = dict.fromkeys(self.equations[n] for n in loop.nodes if n in self.plan.labels and n in self.equations)
@@ -201,6 +202,21 @@ class Printer:
         way = "forward" if sign > 0 else "backward"
         self.source.close([f"step by step, {way} over {axis.name}:", *(f"    {line}" for line in told)])
         self.told = ""
+
+    def retimed(self, loop: dependence.Loop, size: int) -> None:
+        """A loop whose nodes are computed at different steps: each guarded by its own range."""
+        here = self.source.loops[-1]
+        offsets = loop.offsets.values()
+        here.at, here.first, here.last = self.source.name("k"), -max(offsets), size - min(offsets)
+        told: int | None = None
+        for item in loop.body:
+            if isinstance(item, dependence.Loop):
+                raise CannotPlan("a loop inside a retimed one")
+            offset, before = loop.offsets[item], len(here.body)
+            self.items([item])
+            if len(here.body) > before and offset != told:
+                told, moved = offset, f"{here.at}_step {'+' if offset >= 0 else '-'} {abs(offset)}"
+                here.body[before:before] = f"if 0 <= {moved} < {size}:", f"    {here.at} = {moved}"
 
     def start(self, delay: Node, row: Var) -> None:
         """What a carried row holds before the first step."""

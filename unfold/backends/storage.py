@@ -42,6 +42,9 @@ class Loop:
     before: list[str] = field(default_factory=list)
     body: list[str] = field(default_factory=list)
     rows: dict[tuple[Any, ...], tuple[str, str]] = field(default_factory=dict)  # key -> item, list
+    first: int = 0
+    last: int = 0
+    at: str = ""  # the position, where nodes of one step are computed at different times
 
 
 @dataclass
@@ -68,7 +71,10 @@ class Source:
 
     def emit(self, line: str) -> None:
         """A line where printing stands: in the innermost loop, or outside all."""
-        (self.loops[-1].body if self.loops else self.lines).append(line)
+        if self.loops:
+            self.loops[-1].body.append("    " + line if self.loops[-1].at else line)
+        else:
+            self.lines.append(line)
 
     def bind(self, static: bool, line: str) -> None:
         """A line that binds a variable: once, or at each call before any loop."""
@@ -159,6 +165,9 @@ class Source:
         signs = tuple(loop.sign for loop in around)
         name = self._rows(var, signs, method)
         for loop in around:
+            if loop.at:
+                name = f"{name}[{loop.at}]"
+                continue
             key = (var.name, name)
             if key not in loop.rows:
                 loop.rows[key] = (self.name(f"{var.name}_{loop.axis.name}" + (f"_{method}" if method else "")), name)
@@ -187,6 +196,11 @@ class Source:
         loop = self.loops.pop()
         for line in loop.before:
             self.emit(line)
+        if loop.at:
+            self.emit(f"for {loop.at}_step in range({loop.first}, {loop.last}):")
+            for line in loop.body:
+                self.emit("    " + line)
+            return
         items = [item for item, _ in loop.rows.values()]
         lists = [rows for _, rows in loop.rows.values()]
         self.emit("")
