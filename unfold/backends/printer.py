@@ -283,8 +283,10 @@ class Printer:
             value = np.asarray(op.forward(np, *(self.constant(u) for u in self.plan.inputs(node))))
         else:
             raise CannotPlan(f"a leaf {op.name}")
-        kinds = [u.dtype for u in self.plan.users.get(node, [node])]
-        floats = node.dtype == "int" and all(k in ("float", "complex") for k in kinds)
+        users = self.plan.users.get(node, [node])  # an index stays an integer
+        floats = node.dtype == "int" and all(
+            isinstance(u.op, Elementwise) and u.dtype in ("float", "complex") for u in users
+        )
         return value.astype(bound.dtype if floats else self.dtype(node))
 
     # ------------------------------------------------------------------ time operations
@@ -385,7 +387,7 @@ class Printer:
             return None
         if not var.static and self.source.loops and False:
             return None
-        return self.source.view(var, f"{{}}.reshape({', '.join(map(str, shape))})", shadow, letters)
+        return self.source.view(var, f"{{}}.reshape({', '.join(map(str, shape)) or '()'})", shadow, letters)
 
     # ------------------------------------------------------------------ computing
     def aligned(self, u: Node, letters: Letters, rank: int) -> Var:
