@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.models import Arrays, Case, Run, Unsupported
+from benchmarks.models import Case, Run, Unsupported
 from benchmarks.peers.plan_lstm import lstm
 from benchmarks.peers.plan_small import lstm_small, lstm_tiny
 

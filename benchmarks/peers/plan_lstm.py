@@ -38,8 +38,8 @@ def named(grads: Arrays) -> Arrays:
 
 
 def coefficients(z: Array, u: Array, k: Array, slope: Array, hidden: int) -> None:
-    """From rows z and u = tanh(s): k = [f, i (1-g^2), s' f (1-f), g i (1-i), u q (1-q)], slope = q (1-u^2)."""
-    s, g, f, i, q = (z[:, j * hidden : (j + 1) * hidden] for j in range(5))
+    """k = [f, i (1-g^2), s' f (1-f), g i (1-i), u q (1-q)], slope = q (1-u^2), from z and u = tanh(s)."""
+    g, f, i, q = (z[:, j * hidden : (j + 1) * hidden] for j in range(1, 5))
     kf, kg, kifq = k[:, :hidden], k[:, hidden : 2 * hidden], k[:, 2 * hidden :]
     np.multiply(u, u, slope)
     np.subtract(z.dtype.type(1), slope, slope)
@@ -61,7 +61,7 @@ def lstm(case: Case) -> Run:
     W, U, b = (stacked(w, kind) for kind in "WUb")
     V, c = w["V"], w["c"][:, None]
     halves = np.repeat(np.array([1, 0.5, 0.5, 0.5], dtype), hidden)[:, None]
-    half, one, scale = (np.array(v, dtype) for v in (0.5, 1, 1 / n))
+    half, scale = (np.array(v, dtype) for v in (0.5, 1 / n))
     length = max(1, min(steps, CACHE // (4 * hidden * n)))
     z = np.zeros((steps + 1, 5 * hidden, n), dtype)
     h, u = np.zeros((steps + 1, hidden, n), dtype), np.empty((steps, hidden, n), dtype)
@@ -76,7 +76,8 @@ def lstm(case: Case) -> Run:
 
     forward = [
         (
-            h[t].reshape(hidden, n), *(z[t, a * hidden : e * hidden] for a, e in ((1, 5), (2, 5), (0, 2), (2, 4), (4, 5))),
+            h[t].reshape(hidden, n),
+            *(z[t, a * hidden : e * hidden] for a, e in ((1, 5), (2, 5), (0, 2), (2, 4), (4, 5))),
             z[t + 1, :hidden], u[t], h[t + 1],
         )
         for t in range(steps)

@@ -1,4 +1,4 @@
-"""Hand-written NumPy for the LSTM where a call costs as much as its arithmetic: few calls, none that broadcasts.
+"""Hand-written NumPy for the LSTM where calls cost as much as arithmetic: few calls, none that broadcasts.
 
 With g = tanh(..) and Uf, Ui, Uq = tanh of half the gates' arguments (sigmoid(z) = (1 + tanh(z/2)) / 2),
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.models import Arrays, Case, Run
+from benchmarks.models import Case, Run
 from benchmarks.peers.plan_lstm import named, stacked
 
 Array = np.ndarray[Any, Any]
