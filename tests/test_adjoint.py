@@ -362,7 +362,7 @@ def test_a_gradient_in_integer_data_is_refused():
 
 
 def test_a_gradient_in_an_unknown_name_lists_the_known():
-    with pytest.raises(UnknownName, match="wrt: no parameter or input 'w'; this graph has .*W"):
+    with pytest.raises(UnknownName, match=r"wrt: no parameter or input 'w'; this graph has .*W"):
         vanilla().grad("loss", ["W", "w"])
 
 
@@ -402,8 +402,9 @@ def pieces():
     zero, one, m = uf.constant(0.0), uf.constant(1.0), uf.param("m", 2, 2)
     return {
         "a + 0": a + zero, "0 - a": zero - a, "a * 1": a * one, "1 * a": one * a, "a * 0": a * zero,
-        "a / 1": a / one, "0 / a": zero / a, "--a": -(-a), "a + (-n)": a + -n, "a - (-n)": a - (-n),
-        "k + 0.0": k + zero, "k * 1.0": k * one, "-a * n": (-a) * n, "a * -1": a * -1, "n * ones": n * np.ones(2),
+        "a / 1": a / one, "0 / a": zero / a, "negative twice": uf.negative(-a), "a + (-n)": a + -n, "a - (-n)": a - (-n),
+        "k + 0.0": k + zero, "k * 1.0": k * one, "-a * n": (-a) * n, "a * -1": a * -1,
+        "n * ones": n * np.ones(2),
         "sum of sums": (a + n) + (n + (a + 2.0)), "where of zeros": uf.where(a > 0, 0.0, 0.0),
         "square of 0": uf.square(uf.constant(np.zeros(2))) + a, "reshape": m.reshape(4).reshape(2, 2),
         "transposed twice": uf.transpose(uf.transpose(m)), "broadcast": uf.broadcast_to(n, (2, 2)) * m,

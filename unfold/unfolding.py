@@ -43,6 +43,10 @@ def unfold(graph: Graph, sizes: Mapping[str, int]) -> Graph:
             raise UnfoldError(f"{name}={n}: axis {name} has a fixed size of {fixed}")
     extents = {by_name[name]: int(n) for name, n in sizes.items()}
     extents.update({a: a.size for a in graph.axes if isinstance(a.size, int)})
+    if isinstance(graph.definitions, Instances) and isinstance(graph.outputs, Outputs):
+        # unfolded in part: the same tiles over more axes
+        extents = {**graph.definitions.extents, **extents}
+        graph = graph.definitions.graph
     return _tile(_lower(graph, extents), extents)
 
 
