@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from unfold.axis import Axis
 from unfold.errors import UnfoldError
 from unfold.graph import Graph
 from unfold.unfolding import Instances
-from viz import concrete, cyclic, labels, unfolded
-from viz.drawing import Drawing, Group, Path, Text, line
+from viz import concrete, cyclic, labels, overlay, unfolded
+from viz.drawing import Drawing, Group, Path, Text, bounds, line
+from viz.html import Page
 from viz.variables import Model, model
 
 LEVELS = ("variables", "operations")
 
 
 def draw(
-    graph: Graph, level: str = "variables", *, columns: int = unfolded.LIMIT, title: str = ""
+    graph: Graph,
+    level: str = "variables",
+    *,
+    columns: int = unfolded.LIMIT,
+    title: str = "",
+    run: Any = None,
+    show: str = "",
+    report: Any = None,
 ) -> Drawing:
     """The picture of a graph: cyclic while it has an axis, unfolded when it has none left.
 
     `level` is "variables" (one circle a named variable) or "operations" (the computational
-    graph). More than `columns` steps are drawn with an ellipsis.
+    graph). More than `columns` steps are drawn with an ellipsis. With `run` (from
+    `graph.run(...)`) the graph is drawn unfolded to the lengths of the run: the weights of an
+    attention become widths, and `show` colours the circles by "values" or by "adjoint", or
+    writes the "shapes". A failed `report` (from `uf.check`) shows its culprit in red.
 
     >>> import unfold as uf, viz
     >>> t = uf.axis("t")
@@ -35,16 +48,120 @@ def draw(
         raise UnfoldError(f"viz.draw takes a graph (made by uf.graph), not {type(graph).__name__}")
     if level not in LEVELS:
         raise UnfoldError(f"level={level!r}: a picture is drawn at level {' or '.join(map(repr, LEVELS))}")
+    if columns < 1:
+        raise UnfoldError(f"columns={columns}: at least one column is drawn")
+    if show and run is None:
+        raise UnfoldError(
+            f"show={show!r} needs the values of a run: viz.draw(graph, run=graph.run(...), show=...)"
+        )
     if level == "operations":
         from viz import operations
 
         return operations.draw(graph, columns=columns, title=title)
+    found, sizes = _found(graph)
+    found = replace(found, title=title)
+    if run is not None and not sizes:
+        sizes = {a: n for a, n in run.bound.extents.items() if a in found.axes}
+    weights = _weights(found, run)
+    whole = unfolded.draw(found, sizes, limit=columns, weights=weights) if sizes else None
+    drawing = _with_gradients(whole or cyclic.draw(found), found)
+    if show:
+        drawing = overlay.shown(drawing, run, show)
+    if report is not None:
+        drawing = overlay.marked(drawing, report)
+    page = drawing
+
+    def build() -> Page:
+        """What the page adds: the other form, and what is known of every circle."""
+        folded = cyclic.draw(found) if found.axes else None
+        whole = page if sizes else None
+        if whole is None and found.axes:
+            whole = unfolded.draw(found, {a: _steps(a, 4) for a in found.axes})
+        return Page(folded or page, whole, _facts(graph, found, [d for d in (folded, whole, page) if d], run))
+
+    return replace(drawing, page=build)
+
+
+def unfolding(graph: Graph, t: int = 3, *, title: str = "") -> Drawing:
+    """The cyclic picture, an arrow, and the unfolded one of `t` steps of every axis."""
+    if graph_sizes := source(graph)[1]:
+        steps = ", ".join(f"{a.name}={n}" for a, n in graph_sizes.items())
+        raise UnfoldError(f"this graph is unfolded already ({steps}): give viz.unfolding the cyclic one")
+    if not graph.axes:
+        raise UnfoldError("this graph has no axis, so there is nothing to unfold: use viz.draw")
+    if t < 1:
+        raise UnfoldError(f"t={t}: the number of columns is 1 or more")
+    found = replace(model(graph), title=title)
+    left = cyclic.draw(found)
+    sizes = {a: _steps(a, t) for a in graph.axes}
+    right = unfolded.draw(found, sizes, limit=max(t, unfolded.LIMIT), relative=_endless(found))
+    pair = _with_gradients(_pair(left, right, title or "A cyclic graph and its unfolding"), found)
+
+    def build() -> Page:
+        return Page(left, right, _facts(graph, found, [left, right], None))
+
+    return replace(pair, page=build)
+
+
+def source(graph: Graph) -> tuple[Graph, dict[Axis, int]]:
+    """The cyclic graph an unfolded one came from, and its sizes; the graph itself otherwise."""
+    origin = graph.definitions
+    if isinstance(origin, Instances):
+        return origin.graph, dict(origin.extents)
+    return graph, {}
+
+
+def _found(graph: Graph) -> tuple[Model, dict[Axis, int]]:
     origin, sizes = source(graph)
     explicit = concrete.model(graph) if not graph.axes and not sizes else None
-    found, sizes = explicit or (model(origin), sizes)
-    found = replace(found, title=title)
-    drawing = unfolded.draw(found, sizes, limit=columns) if sizes else cyclic.draw(found)
-    return _with_gradients(drawing, found)
+    return explicit or (model(origin), sizes)
+
+
+def _steps(axis: Axis, otherwise: int) -> int:
+    """The steps of an axis, if it says how many."""
+    return axis.size if isinstance(axis.size, int) else otherwise
+
+
+def _weights(found: Model, run: Any) -> dict[str, Any]:
+    """The values of variables over two axes, for the widths of a fan."""
+    if run is None:
+        return {}
+    pairs = [k for k, v in found.variables.items() if len(v.axes) == 2 and v.makes == "softmax"]
+    return {k: run[k] for k in pairs}
+
+
+def _facts(graph: Graph, found: Model, views: list[Drawing], run: Any) -> Mapping[str, Mapping[str, str]]:
+    """Name, equation, shape, value and gradient of every circle, as text."""
+    from unfold.dims import show as spelled
+
+    facts: dict[str, dict[str, str]] = {}
+    origin = source(graph)[0]
+    bodies = {
+        str(getattr(s.op, "label", "")): f"{s.op} = {origin.definitions[s]}"
+        for s in origin.symbols.values()
+        if all(getattr(i, "kind", "now") == "now" for i in getattr(s.op, "index", ()))
+    }
+    for name in dict.fromkeys(n for d in views for n in overlay.nodes(d)):
+        label, _, at = name.partition("@")
+        v = found.variables.get(label)
+        facts[name] = {"name": f"{label}[{at}]" if at else label}
+        if label in bodies:
+            facts[name]["equation"] = bodies[label]
+        if v is not None:
+            facts[name]["shape"] = spelled(v.node.shape) if v.node.shape else "a number"
+        if run is not None:
+            if (value := overlay.value_of(run, name)) is not None:
+                facts[name]["value"] = overlay.summary(value)
+            if (ct := _adjoint(run, name)) is not None:
+                facts[name]["gradient"] = overlay.summary(ct)
+    return facts
+
+
+def _adjoint(run: Any, name: str) -> Any:
+    try:
+        return overlay.value_of(run.adjoint, name)
+    except UnfoldError:  # no single output to differentiate
+        return None
 
 
 def _with_gradients(drawing: Drawing, found: Model) -> Drawing:
@@ -59,30 +176,6 @@ def _with_gradients(drawing: Drawing, found: Model) -> Drawing:
     return replace(drawing, parts=(*drawing.parts, line_))
 
 
-def unfolding(graph: Graph, t: int = 3, *, title: str = "") -> Drawing:
-    """The cyclic picture, an arrow, and the unfolded one of `t` steps of every axis."""
-    if graph_sizes := source(graph)[1]:
-        steps = ", ".join(f"{a.name}={n}" for a, n in graph_sizes.items())
-        raise UnfoldError(f"this graph is unfolded already ({steps}): give viz.unfolding the cyclic one")
-    if not graph.axes:
-        raise UnfoldError("this graph has no axis, so there is nothing to unfold: use viz.draw")
-    if t < 1:
-        raise UnfoldError(f"t={t}: the number of columns is 1 or more")
-    found = replace(model(graph), title=title)
-    left = cyclic.draw(found)
-    sizes = {a: a.size or t for a in graph.axes}
-    right = unfolded.draw(found, sizes, limit=max(t, unfolded.LIMIT), relative=_endless(found))
-    return _pair(left, right, title or "A cyclic graph and its unfolding")
-
-
-def source(graph: Graph) -> tuple[Graph, dict[Axis, int]]:
-    """The cyclic graph an unfolded one came from, and its sizes; the graph itself otherwise."""
-    origin = graph.definitions
-    if isinstance(origin, Instances):
-        return origin.graph, dict(origin.extents)
-    return graph, {}
-
-
 def _endless(found: Model) -> bool:
     """Whether any stretch of steps looks like any other: one axis, no fixed or whole read."""
     inner = all(
@@ -93,10 +186,9 @@ def _endless(found: Model) -> bool:
 
 def _pair(left: Drawing, right: Drawing, title: str) -> Drawing:
     """Two pictures with an arrow between, their lowest rows aligned."""
-    from viz.drawing import bounds
-
     a, b = bounds(left.parts), bounds(right.parts)
-    dy = b[3] - a[3] if abs((a[3] - a[1]) - (b[3] - b[1])) < 60 else (b[1] + b[3] - a[1] - a[3]) / 2
+    near = abs((a[3] - a[1]) - (b[3] - b[1])) < 60
+    dy = b[3] - a[3] if near else (b[1] + b[3] - a[1] - a[3]) / 2
     gap, span = 34.0, 74.0
     dx = b[0] - a[2] - 2 * gap - span
     y = (b[1] + b[3]) / 2
@@ -104,6 +196,5 @@ def _pair(left: Drawing, right: Drawing, title: str) -> Drawing:
     arrow = Path(line((x, y), (x + span, y)), width=1.8)
     word = Text((x + span / 2, y - 13), labels.upright("Unfold"), 15.0)
     moved = Group(left.parts, (dx, dy))
-    return Drawing(
-        (moved, arrow, word, *right.parts), title, f"Left: {left.desc}. Right: the same, one column a step."
-    )
+    desc = f"Left: {left.desc}. Right: the same, one column a step."
+    return Drawing((moved, arrow, word, *right.parts), title, desc)

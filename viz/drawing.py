@@ -51,6 +51,7 @@ class Box:
     title: str = ""
     corner: float = 4.0
     size: float = 14.0
+    outline: bool = True
 
     @property
     def bounds(self) -> Bounds:
@@ -198,6 +199,12 @@ def _program(drawing: Drawing, suffix: str) -> bytes:
     return pipe(drawing, suffix[1:])
 
 
+def _html(drawing: Drawing, suffix: str) -> bytes:
+    from viz.html import render
+
+    return render(drawing).encode()
+
+
 def _tex(drawing: Drawing, suffix: str) -> bytes:
     from viz.tex import render
 
@@ -206,6 +213,7 @@ def _tex(drawing: Drawing, suffix: str) -> bytes:
 
 _FORMATS = {
     ".svg": _svg,
+    ".html": _html,
     ".dot": _dot,
     ".gv": _dot,
     ".pdf": _program,

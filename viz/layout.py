@@ -174,7 +174,7 @@ def homes(model: Model) -> dict[str, tuple[str, ...]]:
             elif (above or len(model.axes) > 1) and not below:
                 above = above or {h for k in _reach(model, key, back=True) if (h := _axes(model, k))}
                 result[key] = max(above, key=lambda h: _last(model, h), default=())
-    for key in reversed(model.variables):
+    for key in reversed(list(model.variables)):
         near = [result[a.target] for a in model.out_of(key) if a.target in result]
         if not result[key] and near and all(near) and not model.into(key):
             result[key] = near[0]

@@ -110,19 +110,9 @@ def _rows(plan: Rails) -> None:
         before = dict(rows)
         for k in up:
             members = plan.rails[rail_of[k]] if k in rail_of else [k]
-            feeds = [s for m in members for s in cell.parts[m].sources if s in up and s not in members]
-            loops = [s for s in feeds if k in rail_of and below[s] & set(members)]
-            rank = 1 + max((rows.get(s, 0.0) for s in feeds if s not in loops), default=0.0)
-            if k in rail_of and all(
-                s not in cell.parts for m in members for s in cell.parts[m].sources if s not in members
-            ):
-                rank = 1.0 + (
-                    1.0 if any(s.startswith("in ") for m in members for s in cell.parts[m].sources) else 0.0
-                )
+            rank = _rank(cell, members, up, below, rows, k in rail_of)
             rows.update(dict.fromkeys(members, max(rank, rows.get(k, 0.0))))
-        if rows == before:
-            break
-        if max(rows.values()) > 3 * len(up) + 3:
+        if rows == before or max(rows.values()) > 3 * len(up) + 3:
             break
     feeding = [rows[s] for k in down for s in cell.parts[k].sources if s in rows and s not in rail_of]
     floor = 1 + max(feeding, default=0.0)
@@ -135,9 +125,24 @@ def _rows(plan: Rails) -> None:
     _separate(plan, rows)
     top = max((rows[k] for k in (*up, *down)), default=0.0)
     for k in outward:
-        feeds = [rows[s] for s in cell.parts[k].sources if s in outward]
-        rows[k] = max([top, *feeds]) + 1
+        rows[k] = max([top, *(rows[s] for s in cell.parts[k].sources if s in outward)]) + 1
     plan.row = rows
+
+
+def _rank(
+    cell: Cell,
+    members: list[str],
+    up: list[str],
+    below: dict[str, set[str]],
+    rows: dict[str, float],
+    rail: bool,
+) -> float:
+    """One above what feeds a part or a rail; a rail that only inputs feed leaves them a row."""
+    sources = [s for m in members for s in cell.parts[m].sources if s not in members]
+    if rail and all(s not in cell.parts for s in sources):
+        return 2.0 if any(s.startswith("in ") for s in sources) else 1.0
+    feeds = [s for s in sources if s in up and not (rail and below[s] & set(members))]
+    return 1 + max((rows.get(s, 0.0) for s in feeds), default=0.0)
 
 
 def _separate(plan: Rails, rows: dict[str, float]) -> None:

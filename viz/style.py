@@ -56,5 +56,5 @@ TONES: dict[str, Tone] = {
 def tone(name: str) -> Tone:
     """A tone by name; `#rrggbb` stands for itself, in light and in dark."""
     if name.startswith("#"):
-        return Tone(name, "#4A5568", name, "#A0AEC0")
+        return Tone(name, "#1A202C", name, "#1A202C")
     return TONES[name]

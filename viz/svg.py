@@ -7,6 +7,7 @@ sheet only adds the dark theme. Every text and attribute is escaped.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Iterable
 
@@ -141,7 +142,8 @@ class _Writer:
             rx = f' rx="{number(p.corner)}"' if p.corner else ""
             rect = (
                 f'<rect x="{number(l)}" y="{number(t)}" width="{number(p.width)}" height="{number(p.height)}"'
-                f'{rx}{self.paint(p.tone, True, True)} stroke-width="1.2"/>'
+                f"{rx}{self.paint(p.tone, True, p.outline)}"
+                + (' stroke-width="1.2"/>' if p.outline else "/>")
             )
             return self._labelled(p, rect)
         if isinstance(p, Text):
@@ -161,7 +163,12 @@ class _Writer:
 
     def _labelled(self, p: Circle | Box, outline: str) -> str:
         title = f"<title>{escape(p.title)}</title>" if p.title else ""
-        text = self.text(p.at, p.label, p.size, "ink", "middle") if p.label else ""
+        own = p.tone
+        text = (
+            self.text(p.at, p.label, p.size, own if own.startswith("#") else "ink", "middle")
+            if p.label
+            else ""
+        )
         node = f' data-node="{escape(p.name)}"' if p.name else ""
         return f"<g{node}>{title}{outline}{text}</g>" if node or title or text else outline
 
@@ -199,7 +206,7 @@ class _Writer:
             f'<path d="{commands(points)}"{self.paint(p.tone, False, True)} '
             f'stroke-width="{number(p.width)}"{dash}/>'
         )
-        carries = f' data-carries="{escape(" ".join(p.carries))}"' if p.carries else ""
+        carries = f' data-carries="{escape(json.dumps(p.carries))}"' if p.carries else ""
         ends = f' data-from="{escape(p.ends[0])}" data-to="{escape(p.ends[1])}"' if any(p.ends) else ""
         title = f"<title>{escape(p.title)}</title>" if p.title else ""
         return f"<g{ends}{carries}>{title}{stroke}{head}</g>" if ends or title else stroke + head
