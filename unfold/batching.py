@@ -36,7 +36,9 @@ def batch(
     Outputs over such an axis are zero where an example has no steps left.
     """
     if reduce not in ("mean", "sum", None) or pad not in ("right", "left"):
-        raise UnfoldError(f"batch: reduce is 'mean', 'sum' or None, pad 'right' or 'left'; got {reduce!r}, {pad!r}")
+        raise UnfoldError(
+            f"batch: reduce is 'mean', 'sum' or None, pad 'right' or 'left'; got {reduce!r}, {pad!r}"
+        )
     if any(a.name == name for a in graph.axes):
         raise BadName(f"the graph has an axis {name!r} already; name the batch axis differently")
     axis = Axis(name)

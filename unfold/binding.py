@@ -97,12 +97,16 @@ def example(graph: Graph, sizes: Mapping[str, int]) -> Binding:
     steps = {a: a.size if a.size is not None else sizes.get(a.name, 6) for a in graph.axes}
     unknown = [name for name in sizes if name not in names and name not in {a.name for a in steps}]
     if unknown:
-        raise BindingError(f"no axis or dimension {unknown[0]!r}; there are {', '.join([a.name for a in steps] + names)}")
+        raise BindingError(
+            f"no axis or dimension {unknown[0]!r}; there are {', '.join([a.name for a in steps] + names)}"
+        )
     arrays = {}
     for label, nodes in by_label(graph).items():
         lead = [steps[a] if isinstance(a, Axis) else a for a in leading(nodes)]
         shape = [dims.evaluate(d, known) for d in nodes[0].shape]
-        arrays[label] = np.zeros((*lead, *shape), {"int": np.int64, "bool": np.bool_}.get(nodes[0].dtype, np.float64))
+        arrays[label] = np.zeros(
+            (*lead, *shape), {"int": np.int64, "bool": np.bool_}.get(nodes[0].dtype, np.float64)
+        )
     return bind(graph, {**{a.name: n for a, n in steps.items()}, **arrays})
 
 

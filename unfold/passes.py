@@ -195,9 +195,20 @@ def fuse(graph: Graph) -> Passed:
         if node.op.name != "sum" or not axes or len(axes) != len(over):
             return rebuild(node, inputs)
         old = node.inputs[0]
-        if u.op.name == "sum" and len(graph.users[old]) == 1 and old not in kept and u.op.spans:
+        if (
+            isinstance(u.op, Along)
+            and u.op.name == "sum"
+            and len(graph.users[old]) == 1
+            and old not in kept
+            and u.op.spans
+        ):
             return apply(replace(u.op, over=(*u.op.over, *axes)), *u.inputs)
-        if len(graph.users[old]) > 1 or old in kept or any(v.dtype != node.dtype for v in u.inputs) or len(u.inputs) != 2:
+        if (
+            len(graph.users[old]) > 1
+            or old in kept
+            or any(v.dtype != node.dtype for v in u.inputs)
+            or len(u.inputs) != 2
+        ):
             return rebuild(node, inputs)
         spec = _spec(u)
         if spec is None or not all(any(a in v.axes for v in u.inputs) for a in axes):

@@ -7,7 +7,7 @@ front or behind, so that a delayed read is a view), or in a row that each step o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,7 +20,7 @@ from unfold.graph import Graph
 from unfold.node import Node, Symbol
 from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
-from unfold.passes import VIEWS, fuse, hoist, inline, separate
+from unfold.passes import VIEWS, Passed, fuse, hoist, inline, separate
 from unfold.stacking import augment, stack
 
 
@@ -110,7 +110,12 @@ def optimised(graph: Graph, bound: Binding, optimise: Iterable[str]) -> tuple[Gr
     """The request as a plan schedules it, and the names its nodes have in the equations."""
     labels = {u: name for name, u in graph.outputs.items() if not u.op.leaf}
     labels |= {graph.definitions[s]: str(s.op) for s in reversed(graph.order) if isinstance(s.op, Symbol)}
-    chosen = {"fuse": fuse, "stack": stack, "augment": partial(augment, bound=bound), "hoist": hoist}
+    chosen: dict[str, Callable[[Graph], Passed]] = {
+        "fuse": fuse,
+        "stack": stack,
+        "augment": partial(augment, bound=bound),
+        "hoist": hoist,
+    }
     passes = [inline, *(chosen[name] for name in chosen if name in optimise), separate]
     for improve in passes:
         graph, done = improve(graph)
@@ -159,7 +164,11 @@ def _place(plan: Plan) -> None:
     if "stack" in plan.optimise:
         _join(plan, delays)
     for node, nest in plan._nests.items():
-        if node in plan.part or node in plan.ahead or any(node is joint for joint, _, _ in plan.ahead.values()):
+        if (
+            node in plan.part
+            or node in plan.ahead
+            or any(node is joint for joint, _, _ in plan.ahead.values())
+        ):
             continue
         if nest and node not in outputs and not node.op.structural and not isinstance(node.op, Symbol):
             if _stays(plan, node, delays.get(node, [])):
@@ -205,7 +214,13 @@ def _leads(plan: Plan, joint: Node, u: Node, delays: dict[Node, list[Node]]) -> 
     fits = plan.axes(source) == plan.axes(joint) and plan.nest(source) == plan.nest(joint) == [loop]
     others = [v for v in plan.inputs(joint) if v is not u]
     outside = all(plan.loop_of.get(v) is not loop for v in others)
-    return fits and outside and steps == {u.op.lag} and axes == {loop.direction[0][0]} and source not in plan.part
+    return (
+        fits
+        and outside
+        and steps == {u.op.lag}
+        and axes == {loop.direction[0][0]}
+        and source not in plan.part
+    )
 
 
 def _stays(plan: Plan, node: Node, delays: list[Node]) -> bool:

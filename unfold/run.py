@@ -38,7 +38,9 @@ class Result(dict[str, Any]):
             raise AttributeError(f"no output {name!r}; this result has {', '.join(self)}") from None
 
 
-def compiled(graph: Graph, backend: str = "numpy", optimise: Iterable[str] | None = None) -> Callable[..., Result]:
+def compiled(
+    graph: Graph, backend: str = "numpy", optimise: Iterable[str] | None = None
+) -> Callable[..., Result]:
     """The graph as a function of arrays; the same one for the same arguments."""
     if backend not in BACKENDS:
         raise UnfoldError(f"no backend {backend!r}; there are {', '.join(BACKENDS)}")
@@ -60,7 +62,9 @@ def _function(graph: Graph, backend: str, optimise: tuple[str, ...] | None) -> C
     plain = not any(isinstance(u.op, Input) and u.op.most for u in graph.inputs.values())
 
     def call(**arrays: Any) -> Result:
-        form = tuple([(name, getattr(a, "shape", None), getattr(a, "dtype", None)) for name, a in arrays.items()])
+        form = tuple(
+            [(name, getattr(a, "shape", None), getattr(a, "dtype", None)) for name, a in arrays.items()]
+        )
         if form in known:
             return Result(known[form](arrays))
         bound = bind(graph, arrays)
@@ -68,7 +72,11 @@ def _function(graph: Graph, backend: str, optimise: tuple[str, ...] | None) -> C
         if key not in made:
             made[key] = _build(graph, bound, backend, optimise)
         outputs = made[key](bound)
-        same = all(arrays[name] is a or arrays[name].dtype == a.dtype for name, a in bound.arrays.items() if hasattr(arrays[name], "dtype"))
+        same = all(
+            arrays[name] is a or arrays[name].dtype == a.dtype
+            for name, a in bound.arrays.items()
+            if hasattr(arrays[name], "dtype")
+        )
         if plain and not steps and same and all(isinstance(a, np.ndarray) for a in arrays.values()):
             run = made[key]
             known[form] = lambda given: run(Binding(given, bound.dtype, bound.sizes, bound.extents))
@@ -190,7 +198,9 @@ class Run:
                 at[place.axis] = want
                 if not 1 <= want <= self.bound.extents[place.axis]:
                     return None
-            elif (place if isinstance(place, int) else place.resolve(0, self.bound.extents[place.axis])) != want:
+            elif (
+                place if isinstance(place, int) else place.resolve(0, self.bound.extents[place.axis])
+            ) != want:
                 return None
         return at
 
@@ -259,7 +269,9 @@ def init(graph: Graph, seed: int, sizes: Mapping[str, int]) -> dict[str, Array]:
     extra, missing = sorted(set(sizes) - _all_names(graph)), sorted(known - set(sizes))
     if extra or missing:
         what = f"unknown dimension {extra[0]!r}" if extra else f"missing {', '.join(missing)}"
-        raise BindingError(f"init: {what}; the parameters have dimensions {', '.join(sorted(known)) or 'none'}")
+        raise BindingError(
+            f"init: {what}; the parameters have dimensions {', '.join(sorted(known)) or 'none'}"
+        )
     result: dict[str, Array] = {}
     for name, node in graph.params.items():
         shape = tuple(dims.evaluate(d, sizes) for d in node.shape)

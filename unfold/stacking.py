@@ -175,7 +175,11 @@ def lift(graph: Graph) -> Replaced:
         for run in _runs(graph, ordered):
             new = _together(graph, whole, run, part_of)
             if new is not None and not any(u.user in out for u in run):
-                out.update(zip((u.user for u in run), _pieces(new, [u.piece.shape[-1] for u in run], -1), strict=True))
+                out.update(
+                    zip(
+                        (u.user for u in run), _pieces(new, [u.piece.shape[-1] for u in run], -1), strict=True
+                    )
+                )
     return out
 
 
@@ -200,10 +204,15 @@ def _runs(graph: Graph, pieces: list[Node]) -> Iterable[list[_Use]]:
     run: list[_Use] = []
     for piece in [*pieces, None]:
         use = _only_use(graph, piece) if piece is not None else None
-        alike = use and run and (use.user.op, use.place, len(use.user.inputs)) == (
-            run[0].user.op,
-            run[0].place,
-            len(run[0].user.inputs),
+        alike = (
+            use
+            and run
+            and (use.user.op, use.place, len(use.user.inputs))
+            == (
+                run[0].user.op,
+                run[0].place,
+                len(run[0].user.inputs),
+            )
         )
         if run and not alike:
             if len(run) > 1:
@@ -231,11 +240,9 @@ def _together(graph: Graph, whole: Node, run: list[_Use], part_of: Mapping[Node,
             operands.append(call("narrow", whole, first.start, last.stop, -1))
         elif all(_same_number(n, theirs[0]) for n in theirs):
             operands.append(theirs[0])
-        elif any(n.shape != u.user.shape or part_of[n] == part_of[u.user] for n, u in zip(theirs, run, strict=True)):
-            return None
-        elif whole in reach(theirs, graph.inputs_of):
-            return None
-        elif len({n.axes for n in theirs}) > 1:
+        elif any(
+            n.shape != u.user.shape or part_of[n] == part_of[u.user] for n, u in zip(theirs, run, strict=True)
+        ) or whole in reach(theirs, graph.inputs_of) or len({n.axes for n in theirs}) > 1:
             return None
         else:
             operands.append(_concat(theirs, -1))

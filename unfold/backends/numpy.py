@@ -11,11 +11,10 @@ from unfold.backends.printer import Printer
 from unfold.backends.storage import Source
 from unfold.binding import Array, Binding
 from unfold.graph import Graph
-from unfold.passes import OPTIMISATIONS
 from unfold.node import Symbol
+from unfold.passes import OPTIMISATIONS
 from unfold.plan import plan
 from unfold.text import expression
-
 
 
 def rows(array: Array) -> list[Array]:
@@ -32,7 +31,7 @@ class SoftmaxCrossEntropy:
 
     def __call__(self, o: Array, y: Array, loss: Array, slope: Array) -> None:
         z, y, loss, out = o.reshape(self.form), y.reshape(-1), loss.reshape(-1), slope.reshape(self.form)
-        np.maximum.reduce(z, 1, None, self.top, True)
+        np.max(z, 1, self.top, True)
         np.subtract(z, self.top, out)
         at = (self.rows, y)
         chosen = out[at]
@@ -66,7 +65,9 @@ def source(graph: Graph, bound: Binding, optimise: Iterable[str] | None = None) 
     out.taken |= set(GLOBALS)
     out.env["names"] = {}
     texts = {str(s.op): f"{s.op} = {expression(graph.definitions[s])}" for s in graph.symbols.values()}
-    texts |= {name: f"{name} = {expression(u)}" for name, u in graph.outputs.items() if not isinstance(u.op, Symbol)}
+    texts |= {
+        name: f"{name} = {expression(u)}" for name, u in graph.outputs.items() if not isinstance(u.op, Symbol)
+    }
     printer = Printer(work, work.equations(texts), out)
     printer.print()
     names = out.env.pop("names")
@@ -85,7 +86,9 @@ def source(graph: Graph, bound: Binding, optimise: Iterable[str] | None = None) 
     return "\n".join(lines) + "\n", out.env
 
 
-def compile(graph: Graph, bound: Binding, optimise: Iterable[str] | None = None) -> Callable[[Binding], dict[str, Array]]:
+def compile(
+    graph: Graph, bound: Binding, optimise: Iterable[str] | None = None
+) -> Callable[[Binding], dict[str, Array]]:
     """A function of bound arrays of the same sizes and dtype."""
     text, env = source(graph, bound, optimise)
     namespace = {**GLOBALS, **env}

@@ -16,7 +16,10 @@ def emit_product(source: Source, a: Var, b: Var, out: Var) -> None:
     la, lb, lo = (tuple(x for x in v.letters if x not in looped) for v in (a, b, out))
     shared, kept = set(la) & set(lb), set(lo)
     batch = [x for x in lo if x in shared]
-    rows, columns = [x for x in lo if x in la and x not in shared], [x for x in lo if x in lb and x not in shared]
+    rows, columns = (
+        [x for x in lo if x in la and x not in shared],
+        [x for x in lo if x in lb and x not in shared],
+    )
     summed = [x for x in la if x in shared and x not in kept]
     lonely = [x for x in (*la, *lb) if x not in shared and x not in kept]
     if lonely or (batch and not summed) or not _matmul(source, a, b, out, batch, rows, columns, summed, lo):
@@ -27,7 +30,9 @@ def _front(source: Source, v: Var) -> list[list[Letter]]:
     return [[loop.axis] for loop in source.loops if loop.axis in v.letters]
 
 
-def _matrix(source: Source, v: Var, groups: list[list[Letter]], batch: list[Letter], copy: bool) -> Var | None:
+def _matrix(
+    source: Source, v: Var, groups: list[list[Letter]], batch: list[Letter], copy: bool
+) -> Var | None:
     """The variable as (looped..., batch..., group, group); empty groups are left out."""
     wanted = [*_front(source, v), *[[x] for x in batch], *[g for g in groups if g]]
     return source.arrange(v, wanted, copy)
@@ -61,23 +66,18 @@ def _matmul(
     z = _matrix(source, out, [left[1], right[1]], batch, copy=False)
     if z is None:
         return False
-    zs, dense = source.here(z), source.row(z).flags.c_contiguous
     if batch:
-        source.emit(f"matmul({source.here(x)}, {source.here(y)}, {zs})")
+        source.emit(f"matmul({source.here(x)}, {source.here(y)}, {source.here(z)})")
     elif not summed:
         column = "[:, None]" if rows and columns else ""
-        source.emit(f"multiply({source.here(x)}{column}, {source.here(y)}, {zs})")
-    elif not rows and not columns:
-        source.emit(f"{zs}[()] = {source.here(x, 'dot')}({source.here(y)})")
-    elif left[1]:
-        product = f"{source.here(x, 'dot')}({source.here(y)}"
-        source.emit(f"{product}, {zs})" if dense else f"{zs}[...] = {product})")
+        source.emit(f"multiply({source.here(x)}{column}, {source.here(y)}, {source.here(z)})")
+    elif left[1] or not right[1]:
+        source.dot(x, y, z)
     else:  # a vector times a matrix: the matrix first
         turned = _matrix(source, right[0], [right[1], summed], batch, copy)
         if turned is None:
             return False
-        product = f"{source.here(turned, 'dot')}({source.here(x)}"
-        source.emit(f"{product}, {zs})" if dense else f"{zs}[...] = {product})")
+        source.dot(turned, x, z)
     return True
 
 
@@ -85,6 +85,8 @@ def _einsum(source: Source, a: Var, b: Var, out: Var, la: Letters, lb: Letters, 
     names: dict[Any, str] = {}
     for x in (*la, *lb, *lo):
         names.setdefault(x, "abcdefghijklmnopqrstuvwxyz"[len(names)])
-    spec = ",".join("".join(names[x] for x in part) for part in (la, lb)) + "->" + "".join(names[x] for x in lo)
+    spec = (
+        ",".join("".join(names[x] for x in part) for part in (la, lb)) + "->" + "".join(names[x] for x in lo)
+    )
     ahere, bhere, ohere = source.here(a), source.here(b), source.here(out)
     source.emit(f"einsum({spec!r}, {ahere}, {bhere}, out={ohere})")

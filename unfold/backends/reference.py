@@ -71,7 +71,7 @@ class Reference:
     def _compute(self, node: Node, at: At, values: list[Array]) -> Array:
         op, shape = node.op, self.shape(node)
         if isinstance(op, Input | Param):
-            return self.bound.leaf(node)[tuple(at[a] - 1 for a in node.axes)]
+            return np.asarray(self.bound.leaf(node)[tuple(at[a] - 1 for a in node.axes)])
         if isinstance(op, Step | Size):
             return np.asarray(at[op.axis] if isinstance(op, Step) else self.bound.extents[op.axis])
         if isinstance(op, Symbol):

@@ -80,7 +80,9 @@ class Source:
         """A line that binds a variable: once, or at each call before any loop."""
         (self.prepare if static else self.lines).append(line)
 
-    def buffer(self, wish: str, letters: Letters, shape: Sequence[int], dtype: Any, fill: str = "empty") -> Var:
+    def buffer(
+        self, wish: str, letters: Letters, shape: Sequence[int], dtype: Any, fill: str = "empty"
+    ) -> Var:
         """A buffer of its own, allocated once."""
         name = self.name(wish)
         kind = "" if dtype is None else f", {self.dtype(dtype)}"
@@ -148,6 +150,39 @@ class Source:
         letters = tuple(g[0] if len(g) == 1 else tuple(g) for g in groups)
         return self.view(var, expression, shadow, letters)
 
+    # ------------------------------------------------------------------ statements
+    def ufunc(self, name: str, operands: Sequence[Var], out: Var) -> None:
+        """`name(operands..., out)`, entry by entry."""
+        self.env.setdefault(name, getattr(np, name))
+        self.taken.add(name)
+        self.emit(f"{name}({', '.join(map(self.here, [*operands, out]))})")
+
+    def choose(self, condition: Var, a: Var, b: Var, out: Var) -> None:
+        """a where the condition holds, b elsewhere; `out` may be one of them."""
+        if out.name == a.name:
+            self.emit(f"copyto({self.here(out)}, {self.here(b)}, where=~{self.here(condition)})")
+            return
+        if out.name != b.name:
+            self.copy(out, b)
+        self.emit(f"copyto({self.here(out)}, {self.here(a)}, where={self.here(condition)})")
+
+    def copy(self, out: Var, value: Var) -> None:
+        self.emit(f"copyto({self.here(out)}, {self.here(value)})")
+
+    def fill(self, out: Var) -> None:
+        self.emit(f"{self.here(out)}.fill(0)")
+
+    def dot(self, a: Var, b: Var, out: Var) -> None:
+        """The product of vectors and matrices."""
+        here = self.here(out)
+        product = f"{self.here(a, 'dot')}({self.here(b)}"
+        if not self.row(out).ndim:
+            self.emit(f"{here}[()] = {product})")
+        else:
+            self.emit(
+                f"{product}, {here})" if self.row(out).flags.c_contiguous else f"{here}[...] = {product})"
+            )
+
     # ------------------------------------------------------------------ in loops
     def here(self, var: Var, method: str = "") -> str:
         """The variable as an expression where printing stands: its row inside loops; or a
@@ -161,7 +196,9 @@ class Source:
         if var.letters[: len(axes)] != axes:
             rest = tuple(x for x in var.letters if x not in axes)
             order = [var.letters.index(x) for x in (*axes, *rest)]
-            var = self.view(var, f"{{}}.transpose({_items(order)})", var.shadow.transpose(order), (*axes, *rest))
+            var = self.view(
+                var, f"{{}}.transpose({_items(order)})", var.shadow.transpose(order), (*axes, *rest)
+            )
         signs = tuple(loop.sign for loop in around)
         name = self._rows(var, signs, method)
         for loop in around:
@@ -170,7 +207,10 @@ class Source:
                 continue
             key = (var.name, name)
             if key not in loop.rows:
-                loop.rows[key] = (self.name(f"{var.name}_{loop.axis.name}" + (f"_{method}" if method else "")), name)
+                loop.rows[key] = (
+                    self.name(f"{var.name}_{loop.axis.name}" + (f"_{method}" if method else "")),
+                    name,
+                )
             name = loop.rows[key][0]
         return name
 

@@ -1,0 +1,232 @@
+"""The lines that compute values into their places: products, sums, elementwise chains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from unfold.axis import Axis
+from unfold.backends.places import Places
+from unfold.backends.products import emit_product
+from unfold.backends.storage import Letters, Var
+from unfold.node import Node
+from unfold.op import Along, Elementwise
+from unfold.ops.linear import Contract
+from unfold.ops.shape import Concat
+from unfold.ops.time import Delay
+from unfold.passes import SumOfProducts
+from unfold.plan import CannotPlan
+from unfold.trace import Ref, trace
+
+
+class Values(Places):
+    """Prints how one node is computed."""
+
+    def compute(self, node: Node, out: Var) -> None:
+        """Print the lines that compute a node into its place."""
+        op = node.op
+        inputs = self.plan.inputs(node)
+        alike = all(u.dtype == node.dtype for u in inputs)
+        if op.name == "cross_entropy" and self.softmax_too(node, out):
+            pass
+        elif isinstance(op, Concat) and alike:
+            self.joined(node, op, out)
+        elif isinstance(op, Contract | SumOfProducts) and len(inputs) == 2 and alike and node.dtype != "int":
+            self.product(node, op.spec, out)
+        elif isinstance(op, Elementwise) and self.elementwise(node, out):
+            pass
+        elif op.name == "sum" and isinstance(op, Along) and alike:
+            self.total(node, op, out)
+        else:
+            self.general(node, out)
+
+    def softmax_too(self, node: Node, out: Var) -> bool:
+        """The cross-entropy and its gradient, softmax minus one-hot, from one exponential."""
+        scores, labels = self.plan.inputs(node)
+        users = self.plan.users
+        softmaxes = [u for u in users[scores] if u.op.name == "softmax" and not u.op.spans]
+        if (
+            len(softmaxes) != 1
+            or "fuse" not in self.plan.optimise
+            or self.plan.nest(node)
+            or self.dtype(node).kind == "c"
+        ):
+            return False
+        (softmax,) = softmaxes
+        if len(users.get(softmax, [])) != 1 or softmax in self.keep:
+            return False
+        (slope,) = users[softmax]
+        parts = self.plan.inputs(slope)
+        if slope.op.name != "subtract" or parts[0] is not softmax or parts[1].op.name != "one_hot":
+            return False
+        if (
+            self.plan.inputs(parts[1])[0] is not labels
+            or users[parts[1]] != [slope]
+            or slope in self.plan.pads
+        ):
+            return False
+        lead = self.letters(scores)[:-1]
+        o, y = self.var(scores), self.var(labels)
+        if (
+            self.letters(labels) != lead
+            or out.letters != lead
+            or o.letters != self.letters(slope)
+            or slope in self.plan.part
+        ):
+            return False
+        self.done |= {softmax, parts[1], slope}
+        free = scores in self.owned and all(u in (node, softmax) for u in users[scores])
+        if free:
+            self.owned.discard(scores)
+            self.owned.add(slope)
+        self.vars[slope] = self.renamed(o, slope) if free else self.place(slope)
+        work = self.source.name("softmax_cross_entropy")
+        count, classes = int(np.prod(o.shadow.shape[:-1])), o.shadow.shape[-1]
+        self.source.prepare.append(f"{work} = SoftmaxCrossEntropy({count}, {classes}, dtype)")
+        self.source.emit(f"{work}({o.name}, {y.name}, {out.name}, {self.vars[slope].name})")
+        return True
+
+    def joined(self, node: Node, op: Concat, out: Var) -> None:
+        """A concatenation: only what is not computed in its place is copied there."""
+        start = 0
+        for u in self.plan.inputs(node):
+            stop = start + self.plan.shape(u)[op.dim]
+            moved = (
+                isinstance(u.op, Delay)
+                and self.plan.ahead.get(self.plan.resolve(u.inputs[0]), (None,))[0] is node
+            )
+            here = moved or self.plan.part.get(u, (None,))[0] is node
+            if not here and self.source.loops and self.plan.loop_of.get(u) is not self.plan.loop_of[node]:
+                loops, self.source.loops = self.source.loops, []  # the same at every step: before the loop
+                self.joined_part(u, out, op.dim, start, stop, len(node.shape))
+                self.source.loops = loops
+            elif not here:
+                self.joined_part(u, out, op.dim, start, stop, len(node.shape))
+            start = stop
+
+    def joined_part(self, u: Node, out: Var, dim: int, start: int, stop: int, rank: int) -> None:
+        key = [slice(None)] * out.shadow.ndim
+        key[dim] = slice(start, stop)
+        spot = self.source.index(out, key, out.letters)
+        looped = {loop.axis for loop in self.source.loops}
+        value = self.aligned(u, tuple(x for x in out.letters if x not in looped), rank)
+        self.source.copy(spot, value)
+
+    def product(self, node: Node, spec: str, out: Var) -> None:
+        operands, result = spec.split("->")[0].split(","), spec.split("->")[1]
+
+        def spelled(var: Var, letters: str) -> Var:
+            named = tuple(x if isinstance(x, Axis) else letters[x] for x in var.letters)
+            return Var(var.name, named, var.shadow, var.static)
+
+        a, b = (spelled(self.var(u), letters) for u, letters in zip(node.inputs, operands, strict=True))
+        emit_product(self.source, a, b, spelled(out, result))
+
+    def total(self, node: Node, op: Along, out: Var) -> None:
+        """A sum over leading axes or dimensions."""
+        (u,) = self.plan.inputs(node)
+        var, source = self.var(u), self.source
+        gone = [d if isinstance(d, Axis) else len(u.shape) + d for d in op.over]
+        looped = {loop.axis for loop in source.loops}
+        mine = [x for x in var.letters if x not in looped]
+        front = [[x] for x in var.letters if x in looped]
+        kept = [x for x in mine if x not in gone]
+        summed = [x for x in mine if x in gone]
+        ahead, rest = [[x] for x in out.letters if x in looped], [x for x in out.letters if x not in looped]
+        flat = source.arrange(var, [*front, summed, *([kept] if kept else [])], not source.loops)
+        target = source.arrange(out, [*ahead, *([rest] if rest else [])], False)
+        if len(summed) != len(gone) or flat is None or target is None or len(kept) != len(rest):
+            self.general(node, out)
+            return
+        if kept and node.dtype != "int" and source.row(target).flags.c_contiguous:
+            source.dot(self.ones(source.row(flat).shape[0]), flat, target)
+        else:
+            source.emit(f"add_reduce({source.here(flat)}, 0, None, {source.here(target)})")
+
+    def ones(self, count: int) -> Var:
+        """A vector of ones: its product with a matrix sums the rows, faster than a reduction."""
+        key = ("ones", count)
+        if key not in self.spare:
+            name = self.source.name("ones")
+            self.source.prepare.append(f"{name} = np.ones({count}, dtype)")
+            self.spare[key] = Var(name, (0,), np.empty(count), True)
+        return self.spare[key]
+
+    def elementwise(self, node: Node, out: Var) -> bool:
+        """An elementwise operation as array calls that write into the place of its value."""
+        op, inputs = node.op, self.plan.inputs(node)
+        is_complex = self.plan.bound.dtype.kind == "c"
+        calls = trace(op, len(inputs), is_complex)
+        kinds = {u.dtype for u in inputs if u.dtype != "bool" and not self.is_number(u)}
+        if calls is None or (node.dtype != "bool" and kinds - {node.dtype}):
+            return False
+        if node.dtype == "bool" and (len(kinds) > 1 or "complex" in kinds):
+            return False
+        work = node.dtype if node.dtype != "bool" else next(iter(kinds), "float")
+        rank = len(node.shape)
+        looped = {loop.axis for loop in self.source.loops}
+        letters = tuple(x for x in out.letters if x not in looped)
+        args = [self.operand(u, work, letters, rank) for u in inputs]
+        if any(c.name == "real" for c in calls):
+            return False
+        results: list[Var] = []
+        holder = -1  # the call whose result lies in the place of the value
+        last = {
+            r.call: k for k, c in enumerate(calls) for r in c.operands if isinstance(r, Ref) and r.call >= 0
+        }
+        for k, c in enumerate(calls):
+            operands = [
+                (results[r.call] if r.call >= 0 else args[r.arg])
+                if isinstance(r, Ref)
+                else self.number(r, np.bool_ if isinstance(r, bool) else self.plan.bound.dtype_of(work))
+                for r in c.operands
+            ]
+            final = k == len(calls) - 1
+            used = {r.call for r in c.operands if isinstance(r, Ref)}
+            free = holder < 0 or last.get(holder, k) < k or (last.get(holder, k) == k and c.name != "where")
+            if final or (
+                free and not c.boolean and node.dtype != "bool" and not (c.name == "where" and holder in used)
+            ):
+                target, holder = out, k
+            else:
+                target = self.scratch(out, np.bool_ if c.boolean else self.plan.bound.dtype_of(work), k)
+            results.append(target)
+            if c.name == "where":
+                self.source.choose(operands[0], operands[1], operands[2], target)
+            else:
+                self.source.ufunc(c.name, operands, target)
+        return True
+
+    def operand(self, u: Node, kind: str, letters: Letters, rank: int) -> Var:
+        if self.is_number(u) and u.dtype != kind and u.dtype != "bool":
+            value = self.constant(u)
+            if value.ndim == 0:
+                return self.number(value.item(), self.plan.bound.dtype_of(kind))
+        return self.aligned(u, letters, rank)
+
+    def general(self, node: Node, out: Var) -> None:
+        """Any other operation: its own forward, on arrays with the same leading axes."""
+        op, inputs = node.op.at_sizes(self.plan.bound.sizes), self.plan.inputs(node)
+        looped = {loop.axis for loop in self.source.loops}
+        axes = [
+            a for a in self.plan.order if a not in looped and any(a in self.var(u).letters for u in inputs)
+        ]
+        if isinstance(op, Along):
+            op = op.bind(axes, len(inputs[0].shape))
+        elif isinstance(op, SumOfProducts):
+            raise CannotPlan("a sum of products of integers")
+        args = []
+        for u in inputs:
+            rank = len(node.shape) if isinstance(op, Elementwise) else len(u.shape)
+            args.append(self.source.here(self.full(u, (*axes, *range(rank)), rank)))
+        function = self.source.constant(op.name, _forward(op))
+        self.source.emit(f"copyto({self.source.here(out)}, {function}({', '.join(args)}), casting='unsafe')")
+
+
+def _forward(op: Any) -> Callable[..., Any]:
+    def forward(*arrays: Any) -> Any:
+        return op.forward(np, *arrays)
+
+    return forward
