@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from unfold.adjoint import adjoints, full, grad, select, sibling
+from unfold.adjoint import adjoints, by_name, full, grad, select, sibling
 from unfold.axis import Axis
+from unfold.binding import signature
 from unfold.errors import NotDifferentiable
 from unfold.graph import Graph, Wrt, postorder, reach
 from unfold.node import Input, Named, Node, Symbol, apply, call
@@ -43,8 +44,9 @@ def jvp(graph: Graph, of: str | Iterable[str] | None = None, wrt: Wrt = None) ->
         elif of is not None:
             raise NotDifferentiable(f"the output {name!r} is {node.dtype} data; it has no tangent")
     axes = {n: graph.outputs[n.removesuffix("_dot") if n not in graph.outputs else n].axes for n in outputs}
-    result = Graph(outputs, {**dict(graph.definitions), **definitions})
-    return with_axes(simplify(result, inline=definitions), axes)
+    definitions = {**dict(graph.definitions), **definitions}
+    given = signature(graph) | signature(Graph({str(u.op): u for u in seeds.values()}, {}))
+    return with_axes(simplify(Graph(outputs, definitions, given), inline=definitions), axes)
 
 
 def hvp(graph: Graph, of: str, wrt: Wrt = None) -> Graph:
@@ -60,7 +62,7 @@ def hvp(graph: Graph, of: str, wrt: Wrt = None) -> Graph:
     sources = select(graph, wrt)
     first = grad(graph, of, wrt)
     both = jvp(first, wrt=[name for name in sources if name in first.params or name in first.inputs])
-    return Graph({name: both.output(name + "_dot") for name in sources}, both.definitions)
+    return Graph({name: both.output(name + "_dot") for name in sources}, both.definitions, signature(both))
 
 
 def _tangent_input(graph: Graph, node: Node) -> Node:
@@ -90,9 +92,8 @@ def tangents(
                 taken.add(labels[node.op.label])
             fresh[node] = result[node] = sibling(node, labels[node.op.label], "tangent", along)
             continue
-        inputs = [graph.names.get(u, u) for u in node.inputs]
         pieces = [result.get(u) for u in node.inputs]
-        tangent = node.op.jvp(pieces, graph.names.get(node, node), *inputs)
+        tangent = node.op.jvp(pieces, by_name(graph, node), *(by_name(graph, u) for u in node.inputs))
         if tangent is not None:
             result[node] = _shaped(tangent, node)
     return result, {dot: full(result.get(graph.definitions[s]), s) for s, dot in fresh.items()}

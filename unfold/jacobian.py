@@ -8,6 +8,7 @@ from typing import Any
 from unfold import dims
 from unfold.adjoint import adjoints, full, grad
 from unfold.axis import Axis
+from unfold.binding import signature
 from unfold.errors import NotDifferentiable, UnknownName
 from unfold.forward import INEXACT, tangents
 from unfold.graph import Graph
@@ -45,7 +46,8 @@ def jacobian(graph: Graph, of: Place, wrt: Place | Iterable[Place] | None = None
     else:
         outputs, more = _reverse(graph, target, sources)
         definitions |= more
-    result = simplify(Graph(outputs, definitions), inline=definitions.keys() - graph.definitions.keys())
+    fresh = definitions.keys() - dict(graph.definitions).keys()
+    result = simplify(Graph(outputs, definitions, signature(graph)), inline=fresh)
     return with_axes(result, dict.fromkeys(outputs, target.axes))
 
 
@@ -68,7 +70,7 @@ def hessian(graph: Graph, of: Place, wrt: Place | Iterable[Place] | None = None)
             name = a if len(sources) == 1 else f"{a}, {b}"
             outputs[name] = second.outputs.get(b, zeros((*u.shape, *v.shape), u.dtype))
         definitions |= dict(second.definitions)
-    return Graph(outputs, definitions)
+    return Graph(outputs, definitions, signature(graph))
 
 
 def find(graph: Graph, place: Place) -> Node:

@@ -21,7 +21,7 @@ import functools
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from unfold.axis import Axis
 from unfold.dims import Dim, Shape, evaluate, show
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from unfold.node import Node
 
 KINDS = ("bool", "int", "float", "complex")
+F = TypeVar("F", bound=Callable[..., Any])
 OPERATIONS: dict[str, type[Op]] = {}
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
@@ -77,7 +78,7 @@ class Op:
     def forward(self, xp: Any, *arrays: Any) -> Any:
         raise NotImplementedError
 
-    def vjp(self, ct: Node, out: Node, *inputs: Node) -> Sequence[Node | None]:
+    def vjp(self, ct: Node, out: Node, *inputs: Any) -> Sequence[Node | None]:
         """Cotangent of each input, in graph operations; None where there is no gradient."""
         raise NotDifferentiable(f"{self.name} has no gradient; wrap it in stop_gradient(...)")
 
@@ -214,7 +215,7 @@ def broadcast(op: Op, *inputs: Node) -> Shape:
     return tuple(out)
 
 
-def register(function: Callable[..., Any], name: str | None = None) -> Callable[..., Any]:
+def register(function: F, name: str | None = None) -> F:
     """Make a function reachable by operators, NumPy protocols and the table of operations."""
     FUNCTIONS[name or function.__name__] = function
     return function

@@ -199,7 +199,7 @@ def selu(a: Any) -> Node:
 def softsign(a: Any) -> Node:
     """a / (1 + |a|)"""
     a = as_node(a)
-    return a / (1.0 + call("abs", a))
+    return call("divide", a, 1.0 + call("abs", a))
 
 
 @register
@@ -237,7 +237,7 @@ def hard_swish(a: Any) -> Node:
 def log_cosh(a: Any) -> Node:
     """log cosh(a), without overflow"""
     a = as_node(a)
-    return a + softplus(-2.0 * a) - math.log(2.0)
+    return call("add", a, softplus(-2.0 * a), -math.log(2.0))
 
 
 @register

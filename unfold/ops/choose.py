@@ -188,7 +188,7 @@ def scatter_add(a: Any, i: Any, b: Any) -> Node:
             operation="scatter_add",
             shapes=(a.shape, i.shape, b.shape),
         )
-    return a + apply(Scatter(a.shape[0], (len(b.shape), len(i.shape))), b, i)
+    return call("add", a, apply(Scatter(a.shape[0], (len(b.shape), len(i.shape))), b, i))
 
 
 def choose_by_data(a: Node, keys: list[Any]) -> Node:
@@ -210,8 +210,8 @@ def choose_by_data(a: Node, keys: list[Any]) -> Node:
     sizes = a.shape[: len(data)]
     flat: Any = 0
     for k, n in zip(data, sizes, strict=True):
-        i, n = as_node(keys[k]), call("extent", n)
-        flat = flat * n + call("where", call("less", i, 0), i + n, i)
+        i, size = as_node(keys[k]), call("extent", n)
+        flat = flat * size + call("where", call("less", i, 0), i + size, i)
     a = call("reshape", a, (canonical(_product(sizes)), *a.shape[len(data) :]))
     rest = keys[len(data) :]
     out = take(a, flat)

@@ -354,10 +354,9 @@ def power(a: Any, b: Any) -> Node:
     """a ** b; a, its square or its reciprocal where b is the number 1, 2 or -1."""
     if isinstance(b, Node) and isinstance(b.op, Constant) and not b.shape:
         b = b.op.value[()]
-    if isinstance(b, int | float | np.integer | np.floating) and as_node(a).dtype in ("float", "complex"):
-        plain = {1: as_node, 2: square, -1: reciprocal}.get(b)
-        if plain is not None:
-            return plain(a)
+    number = isinstance(b, int | float | np.integer | np.floating)
+    if number and b in (1, 2, -1) and as_node(a).dtype in ("float", "complex"):
+        return as_node(a) if b == 1 else square(a) if b == 2 else reciprocal(a)
     return _power(a, b)
 
 

@@ -284,4 +284,4 @@ def cross(a: Any, b: Any) -> Node:
     if a.shape != (3,) or b.shape != (3,):
         raise ShapeMismatch(f"cross of {a} and {b}: two vectors of size 3", shapes=(a.shape, b.shape))
     i, j = np.array([1, 2, 0]), np.array([2, 0, 1])
-    return a[i] * b[j] - a[j] * b[i]
+    return call("subtract", a[i] * b[j], a[j] * b[i])

@@ -141,14 +141,15 @@ def layer_norm(a: Any, gain: Any = 1.0, bias: Any = 0.0, over: Any = -1, eps: fl
     a = as_node(a)
     centred = a - call("mean", a, over, keepdims=True)
     spread = call("mean", call("square", centred), over, keepdims=True)
-    return gain * (centred / call("sqrt", spread + eps)) + bias
+    return call("add", gain * (centred / call("sqrt", spread + eps)), bias)
 
 
 @register
 def rms_norm(a: Any, gain: Any = 1.0, over: Any = -1, eps: float = 1e-5) -> Node:
     """gain a / sqrt(mean(a**2) + eps), over dimensions or an axis."""
     a = as_node(a)
-    return gain * (a / call("sqrt", call("mean", call("square", a), over, keepdims=True) + eps))
+    size = call("mean", call("square", a), over, keepdims=True)
+    return call("multiply", gain, a / call("sqrt", size + eps))
 
 
 @register

@@ -133,7 +133,7 @@ def roll(a: Any, shift: int, axis: int | None = None) -> Node:
     n = a.shape[d]
     shift = shift % n if isinstance(n, int) and n else shift
     if not shift or n == 0:
-        return a
+        return as_node(a)
     cut = dims.subtract(n, shift) if shift > 0 else -shift
     return concat(call("narrow", a, cut, n, d), call("narrow", a, 0, cut, d), axis=d)
 
@@ -153,7 +153,7 @@ def pad(a: Any, width: Any, value: Any = 0.0) -> Node:
             ends.append([call("broadcast_to", value, shape)] if n else [])
         parts = [*ends[0], a, *ends[1]]
         a = concat(*parts, axis=d) if len(parts) > 1 else a
-    return a
+    return as_node(a)
 
 
 @register
