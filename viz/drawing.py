@@ -152,6 +152,7 @@ class Drawing:
         return r - l, b - t
 
     def moved(self, dx: float, dy: float) -> Drawing:
+        """The drawing shifted by (dx, dy)."""
         return replace(self, parts=(Group(self.parts, (dx, dy)),))
 
     def svg(self, **options: Any) -> str:
@@ -289,6 +290,7 @@ def polyline(corners: Sequence[Point], radius: float = 10.0) -> tuple[Point, ...
 
 
 def lerp(a: Point, b: Point, s: float) -> Point:
+    """The point a + s (b - a)."""
     return a[0] + (b[0] - a[0]) * s, a[1] + (b[1] - a[1]) * s
 
 

@@ -73,17 +73,17 @@ def heat(drawing: Drawing, sizes: Mapping[str, float], what: str, log: bool = Tr
             a, b = low, high
         return 0.0 if b <= a else min(1.0, max(0.0, (v - a) / (b - a)))
 
-    tones = {k: _mix(share(v)) for k, v in sizes.items()}
+    tones = {k: mix(share(v)) for k, v in sizes.items()}
     painted = recoloured(drawing, lambda name: tones.get(name))
-    marked = notes(painted, {k: _short(v) for k, v in sizes.items()})
+    marked = notes(painted, {k: short(v) for k, v in sizes.items()})
     return replace(marked, parts=(*marked.parts, *_legend(drawing, low, high, what, log)))
 
 
-def _mix(s: float) -> str:
+def mix(s: float) -> str:
     return "#" + "".join(f"{round(a + (b - a) * s):02X}" for a, b in zip(PALE, FULL, strict=True))
 
 
-def _short(v: float) -> str:
+def short(v: float) -> str:
     if math.isnan(v):
         return "NaN"
     if math.isinf(v):
@@ -97,12 +97,12 @@ def _legend(drawing: Drawing, low: float, high: float, what: str, log: bool) -> 
     cells = 16
     w = LEGEND / cells
     bar: list[Shape] = [
-        Box((x0 + w * (k + 0.5), y), w + 0.5, 9, _mix(k / (cells - 1)), corner=0, outline=False)
+        Box((x0 + w * (k + 0.5), y), w + 0.5, 9, mix(k / (cells - 1)), corner=0, outline=False)
         for k in range(cells)
     ]
     ends = [
-        Text((x0 - 6, y), labels.upright(_short(low)), 11.0, anchor="end"),
-        Text((x0 + LEGEND + 6, y), labels.upright(_short(high)), 11.0, anchor="start"),
+        Text((x0 - 6, y), labels.upright(short(low)), 11.0, anchor="end"),
+        Text((x0 + LEGEND + 6, y), labels.upright(short(high)), 11.0, anchor="start"),
         Text((x0 + LEGEND / 2, y + 15), (labels.Run(what + (", logarithmic" if log else "")),), 11.0),
     ]
     return [*bar, *ends]
@@ -193,9 +193,9 @@ def summary(value: np.ndarray[Any, Any]) -> str:
         return "empty"
     if value.size <= 4:
         return (
-            "[" + ", ".join(_short(float(np.real(v))) for v in value.ravel()) + "]"
+            "[" + ", ".join(short(float(np.real(v))) for v in value.ravel()) + "]"
             if value.ndim
-            else _short(float(np.real(value)))
+            else short(float(np.real(value)))
         )
     low, high = float(np.real(value).min()), float(np.real(value).max())
     mean = float(np.real(value).mean())
