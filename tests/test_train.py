@@ -8,10 +8,11 @@ import pytest
 
 from unfold import cli
 from unfold.errors import UnfoldError
+from unfold.generate import choose
 from unfold.train import checkpoint, command, models
 from unfold.train.checkpoint import BadCheckpoint
 from unfold.train.loop import Diverged, Options, Trainer, resume
-from unfold.train.sampling import choose, sample
+from unfold.train.sampling import sample
 from unfold.train.text import Vocabulary
 
 SMALL = Options(

@@ -71,7 +71,9 @@ def torch_curve(trainer: Trainer) -> list[float]:
         x, y = (torch.tensor(a) for a in trainer.train[window])
         h, state = model(embedding(x), state)
         state = tuple(s.detach() for s in state) if isinstance(state, tuple) else state.detach()
-        loss = torch.nn.functional.cross_entropy(output(h).reshape(-1, len(trainer.vocabulary)), y.reshape(-1))
+        loss = torch.nn.functional.cross_entropy(
+            output(h).reshape(-1, len(trainer.vocabulary)), y.reshape(-1)
+        )
         adam.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, o.clip)
@@ -100,14 +102,16 @@ def main(path: str | None = None) -> None:
             _, mine = ours(trainer)
             theirs = torch_curve(trainer)
             worst = float(np.max(np.abs(np.subtract(mine, theirs))))
-            rows.append([model, str(layers), f"{mine[0]:.4f}", f"{mine[-1]:.4f}", f"{theirs[-1]:.4f}", f"{worst:.1e}"])
+            rows.append(
+                [model, str(layers), f"{mine[0]:.4f}", f"{mine[-1]:.4f}", f"{theirs[-1]:.4f}", f"{worst:.1e}"]
+            )
             data[f"{model} x {layers}"] = {"ours": mine, "pytorch": theirs}
     head = ["model", "layers", "first loss", f"loss at {STEPS}", "PyTorch's", "greatest difference"]
     lines = [
         f"# The loss curve beside PyTorch {torch.__version__.split('+')[0]}'s, {STEPS} steps",
         "",
-        f"{len(codes):,} characters of English; windows of 16 x 25 with carried state, Adam, clipped at 1, float64;",
-        "the loss is in nats per character.",
+        f"{len(codes):,} characters of English; windows of 16 x 25 with carried state, Adam, clipped at 1,",
+        "float64; the loss is in nats per character.",
         "",
         *table(head, rows),
     ]

@@ -59,7 +59,7 @@ def save(path: str | Path, checkpoint: Checkpoint) -> None:
     try:
         try:
             with open(part, "wb") as file:
-                np.savez(file, allow_pickle=False, **entries)  # type: ignore[arg-type]
+                np.savez(file, allow_pickle=False, **entries)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, target)

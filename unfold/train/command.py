@@ -90,6 +90,7 @@ def _number(text: str) -> float:
 
 # ---------------------------------------------------------------------- train
 def run_train(args: argparse.Namespace) -> int:
+    """`unfold train TEXT`."""
     given = {f.name: v for f in fields(Options) if (v := getattr(args, f.name)) is not None}
     zero = next((n for n, v in given.items() if v == 0 and n not in ("validation", "seed", "epochs")), None)
     if zero or given.get("validation", 0) >= 1:
@@ -214,6 +215,7 @@ class Session:
 
 # ---------------------------------------------------------------------- sample
 def run_sample(args: argparse.Namespace) -> int:
+    """`unfold sample CHECKPOINT`."""
     saved = checkpoint.load(args.checkpoint)
     try:
         vocabulary = Vocabulary(saved.facts["text"]["characters"])

@@ -204,7 +204,8 @@ def resume(
         options = Options(**{**saved.facts["options"], **changes})
         text, facts = saved.facts["text"], dict(saved.facts["progress"])
         facts["log"] = tuple((int(s), float(a), float(b)) for s, a, b in facts["log"])
-        progress = Progress(**saved.groups, **facts)
+        every: dict[str, Any] = {**saved.groups, **facts}
+        progress = Progress(**every)
         same = text == {"characters": vocabulary.characters, "length": len(codes)}
     except (KeyError, TypeError, ValueError) as error:
         raise BadCheckpoint(f"{path} is no checkpoint of `unfold train`: {error}", path=path) from None

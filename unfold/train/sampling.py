@@ -6,32 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.random import Generator
 
-from unfold.errors import UnfoldError
+from unfold.generate import choose
 from unfold.graph import Graph
 from unfold.streaming import Stream, stream
 from unfold.train.models import carried
 from unfold.train.text import Vocabulary
-
-
-def choose(scores: Any, temperature: float, rng: Generator) -> int:
-    """An index drawn from softmax(scores / temperature); the greatest where it is 0.
-
-    >>> choose(np.array([0.0, 9.0, 1.0]), 0.0, np.random.default_rng(0))
-    1
-    """
-    if not temperature >= 0:
-        raise UnfoldError(f"a temperature is 0 or more, not {temperature}")
-    scores = np.asarray(scores, dtype=np.float64)
-    if not np.isfinite(scores).all():
-        raise UnfoldError("the model's scores are not finite: its weights have diverged")
-    if temperature * 1e300 < 1e-5:  # the division below would overflow
-        return int(np.argmax(scores))
-    with np.errstate(under="ignore", over="ignore"):
-        z = (scores - scores.max()) / temperature
-        p = np.exp(z)
-    return int(rng.choice(len(p), p=p / p.sum()))
 
 
 def sample(
