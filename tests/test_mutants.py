@@ -70,7 +70,7 @@ SYSTEMS = {
     "rnn": lambda: systems.rnn(input=3, hidden=3, classes=3),
     "lstm": lambda: systems.lstm(input=3, hidden=3, classes=3),
     "driven": lambda: systems.driven(state=3),
-    "grid": lambda: systems.grid(input=3, hidden=3),
+    "grid": lambda: systems.grid(input=3, hidden=3, classes=3),
 }
 
 

@@ -363,7 +363,7 @@ class Places:
         for one, other in (self.plan.inputs(node)[::-1], self.plan.inputs(node)):
             if (
                 not self.is_number(one)
-                or self.constant(one) != 1
+                or (self.constant(one) != 1).any()
                 or (node.op.name == "divide" and other is not self.plan.inputs(node)[0])
             ):
                 continue

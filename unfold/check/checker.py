@@ -55,6 +55,7 @@ class Check:
         if not self.sources:
             known = ", ".join(graph.inputs) or "no inputs"
             raise UnfoldError(f"nothing to check: the graph has no parameters; name inputs in wrt= ({known})")
+        self._distrusted: set[Node] = set()
         self.labels = list(dict.fromkeys(_label(u) for u in self.sources.values()))
         self.wrt = list(self.sources)
         self.unsafe = any(not n.op.complex_safe for n, _ in self.edges) or self.bound.dtype.kind == "c"
@@ -195,7 +196,14 @@ class Check:
 
     # ------------------------------------------------------------------ stage 2: local
     def certificate(self, edge: Edge) -> Certificate:
-        return certificate(self.graph, self.bound, self.values, edge, self.seed)
+        """The certificate of one argument of one node, at the values of the run."""
+        cert = certificate(self.graph, self.bound, self.values, edge, self.seed)
+        return replace(cert, safe=edge[0] not in self._distrusted)
+
+    def distrust(self, edge: Edge) -> None:
+        """From here on, differences instead of complex steps through this node."""
+        self._distrusted.add(edge[0])
+        self.unsafe = True
 
     def judge(self, edge: Edge) -> Fault | None:
         """The fault of a rule at a node; None where it holds."""

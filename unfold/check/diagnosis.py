@@ -70,6 +70,9 @@ def explain(cert: Certificate, found: Comparison) -> str | None:
         return "not linear in the cotangent" + (
             ": ct twice?" if same(double, 4 * once, abs(once).max()) else ""
         )
+    opposite, _ = cert.piece(-cert.ct)
+    if not same(opposite, -once, abs(once).max(initial=0) + 1e-300):
+        return "not linear in the cotangent: |ct|?"
     if not bool(wrong.all()) and wrong.size > 1:
         return "right at the other steps"
     return None

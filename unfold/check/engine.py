@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +23,15 @@ from unfold import adjoint
 from unfold.binding import Binding
 from unfold.check.diagnosis import factor
 from unfold.check.oracle import DOUBLE, SLACK, TRUST
-from unfold.check.rules import Certificate, Edge, certificate, full_shape
+from unfold.check.rules import Certificate, Edge, full_shape
 from unfold.check.values import Kernel, record
 from unfold.graph import Graph, rebuild
 from unfold.node import Input, Node, Symbol, constant
 from unfold.op import Elementwise
 from unfold.ops.time import zeros
+
+if TYPE_CHECKING:
+    from unfold.check.checker import Check
 
 Array = NDArray[Any]
 
@@ -60,10 +62,11 @@ class EngineFault:
 class Engine:
     """The adjoints of one run, reads told apart."""
 
-    def __init__(
-        self, graph: Graph, bound: Binding, values: Mapping[Node, Array], edges: list[Edge], seed: int
-    ) -> None:
-        self.graph, self.bound, self.values, self.edges, self.seed = graph, bound, values, edges, seed
+    def __init__(self, work: Check) -> None:
+        self.work, self.graph, self.bound, self.edges, self.seed = (
+            work, work.graph, work.wide, work.edges, work.seed
+        )  # fmt: skip
+        self.run(work.graph.output(work.of), list(work.sources.values()))
 
     def run(self, target: Node, sources: list[Node]) -> None:
         """Reverse mode on the graph with a node on every read."""
@@ -115,7 +118,7 @@ class Engine:
         return self._sums()
 
     def _read(self, edge: Edge) -> EngineFault | None:
-        cert = certificate(self.graph, self.bound, self.values, edge, self.seed)
+        cert = self.work.certificate(edge)
         cert = replace(cert, ct=self.adjoint(edge[0]).astype(cert.ct.dtype))
         back = self.sent(edge)
         if not self._differs(cert, back, cert.u):
@@ -249,4 +252,6 @@ def bisect(wrong: Callable[[int, int], bool], low: int, high: int) -> int | None
 
 
 def _doing(node: Node) -> str:
-    return {"delay": "the delay", "at": "the fixed read", "place": "the placing"}.get(node.op.name, node.op.name)
+    return {"delay": "the delay", "at": "the fixed read", "place": "the placing"}.get(
+        node.op.name, node.op.name
+    )

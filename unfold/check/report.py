@@ -66,6 +66,8 @@ class Report:
     seed: int = 0
     seconds: float = 0.0
     order: int = 1
+    confirmed: bool = False  # the mismatch is the same in long double
+    rerun: str = ""  # the call that repeats this check
     notes: tuple[str, ...] = ()
     node: Any = field(default=None, repr=False)
 
@@ -118,13 +120,13 @@ class Report:
             lines.append(("worst", str(self.worst)))
         if self.diagnosis:
             lines.append(("looks like", self.diagnosis))
-        if self.verdict == "WRONG":
+        if self.confirmed:
             lines.append(("not noise", "same mismatch in long double; rounding would shrink 2048x"))
-            if self.kink is not None:
-                lines.append(("not a kink", f"nearest kink operand {self.kink:.2g}"))
+        if self.kink is not None and not self.ok:
+            lines.append(("not a kink", f"nearest kink operand {self.kink:.2g}"))
         lines += [("note", text) for text in self.notes]
         if not self.ok:
-            lines.append(("rerun", self._rerun()))
+            lines.append(("rerun", self.rerun or self._rerun()))
         return lines
 
     def _rerun(self) -> str:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from unfold import adjoint
 from unfold.check import diagnosis
 from unfold.check.checker import Check, Fault, Projection, compiled
 from unfold.check.engine import Engine, EngineFault, backend_fault
 from unfold.check.equations import describe
+from unfold.check.given import compare
+from unfold.check.kinks import kink_operand
 from unfold.check.oracle import HAS_LONG, LONG, allowed
 from unfold.check.progress import Progress
 from unfold.check.report import Report
-from unfold.errors import GradientError
+from unfold.check.second import PRODUCT, asymmetry, directional
+from unfold.errors import GradientError, UnfoldError
 from unfold.graph import Graph, Wrt
 from unfold.node import Symbol
 
@@ -53,9 +58,39 @@ def check(
     >>> report.ok, report.verdict
     (True, 'OK')
     """
+    with np.errstate(all="ignore"):  # what is not finite is reported, not warned about
+        return _check(graph, of, wrt, seed, gradients, order, only, arrays)
+
+
+def _check(
+    graph: Graph,
+    of: str,
+    wrt: Wrt,
+    seed: int,
+    gradients: Mapping[str, Any] | None,
+    order: int,
+    only: Only,
+    arrays: Mapping[str, Any],
+) -> Report:
     start = time.monotonic()
-    work = Check(graph, of, wrt, seed, arrays)
-    return _Run(work, only, start).report()
+    if order not in (1, 2):
+        raise UnfoldError(f"order={order!r}: a check is of first or second order")
+    if gradients is not None:
+        return compare(graph, of, gradients, seed, arrays)
+    if order == 1:
+        return _Run(Check(graph, of, wrt, seed, arrays), only, start).report()
+    names = list(adjoint.select(graph, wrt))
+    second, given = directional(graph, of, names, seed, arrays)
+    work = Check(second, PRODUCT, names, seed, given)
+    report = replace(_Run(work, only, start).report(), of=of, order=2)
+    if not report.ok:
+        return report
+    error, size = asymmetry(second, names, seed, work.wide)
+    bound = float(allowed(float(np.finfo(np.float64).eps), size))
+    if error <= bound:
+        return replace(report, notes=(*report.notes, f"symmetric: <u, Hv> - <v, Hu> = {error:.1e}"))
+    text = f"<u, Hv> and <v, Hu> differ by {error:.1e} (allowed {bound:.1e}): the Hessian is not symmetric"
+    return replace(report, verdict="INACCURATE" if error < 1e-6 * size else "WRONG", diagnosis=text)
 
 
 def assert_gradients(graph: Graph, of: str, wrt: Wrt = None, **options: Any) -> Report:
@@ -112,10 +147,10 @@ class _Run:
             return self._make("NONDIFFERENTIABLE", first)
         if self._all_shrink(failing, work.recorded_gradients(LONG)):
             self.notes.append("the gradient graph is right; the compiled code of it is not")
-            return self._blame_engine(backend_fault(work.graph, work.of, work.wide, compiled), first, "backend")
-        engine = Engine(work.graph, work.wide, work.values, self.all_edges, work.seed)
-        engine.run(work.graph.output(work.of), list(work.sources.values()))
-        return self._blame_engine(engine.fault(), first, "engine")
+            return self._blame_engine(
+                backend_fault(work.graph, work.of, work.wide, compiled), first, "backend"
+            )
+        return self._blame_engine(Engine(work).fault(), first, "engine")
 
     def _all_shrink(self, failing: list[tuple[int, Projection]], gradients: Mapping[str, Any]) -> bool:
         return all(self.work.shrinks(p, i % 2, gradients) for i, p in failing)
@@ -138,6 +173,8 @@ class _Run:
             diagnosis=fault.diagnosis,
             axis=fault.axis,
             size=fault.size,
+            confirmed=True,
+            kink=self._kink_distance(),
             node=fault.node,
         )
 
@@ -147,6 +184,12 @@ class _Run:
             fault = self.work.judge(edge)
             if fault is not None:
                 faults.append(fault)
+                if fault.kind == "UNSAFE":
+                    self.work.distrust(edge)
+                    self.notes.append(
+                        f"the forward of {edge[0].op.name} does not take complex numbers: "
+                        "checked by differences; set complex_safe = False"
+                    )
             self.bar.advance("local rules")
         return faults
 
@@ -177,8 +220,19 @@ class _Run:
             axis=", ".join(a.name for a in axes) or "t",
             size=int(np.prod(sizes, dtype=int)),
             failed=len(wrong),
+            confirmed=HAS_LONG,
+            kink=self._kink_distance(),
             node=node,
         )
+
+    def _kink_distance(self) -> float | None:
+        """How far the nearest operand of an operation with a kink is from it."""
+        distances = [
+            float(np.abs(d).min())
+            for node in {n for n, _ in self.all_edges}
+            if (d := kink_operand(node, self.work.values)) is not None and d.size
+        ]
+        return min(distances, default=None)
 
     def _make(self, verdict: str, projection: Projection | None, **fields: Any) -> Report:
         off = projection if projection is not None else Projection("", 0.0, 0.0, 0.0, 0.0, 0.0)

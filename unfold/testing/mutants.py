@@ -124,10 +124,7 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         for change in RULES
         if change != "extra ct"
     },
-    **{
-        (op, "arguments swapped"): _NO_LOOK
-        for op in ("add", "subtract", "concat", "stack", "where")
-    },
+    **{(op, "arguments swapped"): _NO_LOOK for op in ("add", "subtract", "concat", "stack", "where")},
     ("contract", "arguments swapped"): "both arguments are one matrix, in its square",
     ("where", "wrong above"): _UNREACHED + ": the other branch is taken there",
     ("where", "wrong at element 0"): _UNREACHED + ": the other branch is taken there",
@@ -145,7 +142,12 @@ class NotApplicable(Exception):
 def mutate(graph: Graph, node: Node, argument: int, change: str, above: float = 1.0) -> Graph:
     """The graph with one argument's rule of one node changed (`RULES` lists how); `above` is
     the value beyond which "wrong above" is wrong."""
-    op = mutant_of(node.op, argument, RULES[change], above)
+    return mutate_with(graph, node, argument, RULES[change], above)
+
+
+def mutate_with(graph: Graph, node: Node, argument: int, change: Mutation, above: float = 1.0) -> Graph:
+    """The graph with one argument's rule of one node changed by a function of its `Place`."""
+    op = mutant_of(node.op, argument, change, above)
 
     def rule(n: Node, inputs: tuple[Node, ...]) -> Node:
         return Node(op, inputs, n.axes, n.shape, n.dtype, n.where) if n is node else rebuild(n, inputs)
@@ -244,4 +246,13 @@ def engine_mutant(name: str) -> Iterator[None]:
         yield
 
 
-__all__ = ["ENGINE", "EQUIVALENT", "RULES", "NotApplicable", "engine_mutant", "mutant_of", "mutate"]
+__all__ = [
+    "ENGINE",
+    "EQUIVALENT",
+    "RULES",
+    "NotApplicable",
+    "engine_mutant",
+    "mutant_of",
+    "mutate",
+    "mutate_with",
+]

@@ -1,0 +1,283 @@
+"""Gradients that come from elsewhere: a student's derivation, a paper's, another program's.
+
+The true gradient is known (and checked), and so is what each step contributes to it,
+
+    dL/dW = sum over t of C[t]          C[t]: through the reads of W at step t alone
+
+so a wrong one can be told apart further: which steps are missing or counted wrongly, or
+which single rule, left out or changed, gives exactly what was handed in.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from unfold import adjoint
+from unfold.binding import Array
+from unfold.check.checker import Check
+from unfold.check.diagnosis import factor, same
+from unfold.check.engine import Engine
+from unfold.check.equations import describe
+from unfold.check.oracle import SLACK
+from unfold.check.report import Report, Worst
+from unfold.check.rules import Certificate, Edge
+from unfold.check.values import record
+from unfold.errors import BindingError
+from unfold.graph import Graph
+from unfold.node import Node, call
+from unfold.ops.time import Delay
+from unfold.testing.mutants import Mutation, Place, mutate_with, scaled
+
+EFFORT = 4000  # nodes times mutants that may be tried to explain a gradient
+
+
+def compare(
+    graph: Graph, of: str, gradients: Mapping[str, Any], seed: int, arrays: Mapping[str, Any]
+) -> Report:
+    """The report on gradients from elsewhere."""
+    from unfold.check.verify import check
+
+    start = time.monotonic()
+    own = check(graph, of, list(gradients), seed, **arrays)
+    if not own.ok:
+        return own
+    work = Check(graph, of, list(gradients), seed, arrays)
+    true = work.recorded_gradients(np.float64)
+    report = replace(own, notes=(*own.notes, "the gradients compared come from outside"))
+    for name, value in gradients.items():
+        array = _array(name, value, true)
+        eps = np.finfo(array.dtype).eps if array.dtype.kind in "fc" else np.finfo(float).eps
+        if np.array_equal(array, array.astype(np.float32)):
+            eps = max(eps, np.finfo(np.float32).eps)
+        size = max(float(abs(true[name]).max(initial=0)), float(np.nan_to_num(abs(array)).max(initial=0)))
+        bound, error = 10 * SLACK * eps * size, abs(array - true[name])
+        if not (error <= bound).all():
+            found = _Explanation(work, name, array, true[name], bound).report()
+            fields = {f: getattr(found, f) for f in _EXPLAINED}
+            worst = float(np.nan_to_num(error, nan=np.inf).max())
+            rerun = f"check(graph, {of!r}, gradients={{{name!r}: ...}}, seed={seed}, ...)"
+            return replace(
+                own,
+                rerun=rerun,
+                variable=name,
+                error=worst,
+                allowed=bound,
+                seconds=time.monotonic() - start,
+                **fields,
+            )
+    return report
+
+
+_EXPLAINED = (
+    "verdict", "operation", "argument", "steps", "equation", "source",
+    "worst", "diagnosis", "axis", "size", "notes", "node",
+)  # fmt: skip
+
+
+def _array(name: str, value: Any, true: Mapping[str, Array]) -> Array:
+    array = np.asarray(value)
+    if array.shape != true[name].shape or array.dtype.kind not in "biuf":
+        raise BindingError(
+            f"gradients[{name!r}] should be {true[name].shape} like {name}, it is {array.shape} {array.dtype}"
+        )
+    return array.astype(np.float64) if array.dtype.kind in "biu" else array
+
+
+class _Explanation:
+    """Why one array is not the gradient in one variable."""
+
+    def __init__(self, work: Check, name: str, given: Array, true: Array, bound: float) -> None:
+        self.work, self.name, self.given, self.true, self.bound = work, name, given, true, bound
+        self.scale = float(abs(true).max(initial=0)) or 1.0
+
+    def is_it(self, candidate: Array) -> bool:
+        return candidate.shape == self.given.shape and same(self.given, candidate, self.scale)
+
+    def report(self) -> Report:
+        wrong = ~(abs(self.given - self.true) <= self.bound)
+        off = np.where(np.isfinite(self.given), abs(self.given - self.true), np.inf)
+        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(off)), off.shape))
+        worst = Worst((), index, float(self.given[index]), float(self.true[index]))
+        note = f"{int(wrong.sum())} of {wrong.size} entries of d{self.work.of}/d{self.name} are wrong"
+        base = Report(self.work.of, "WRONG", worst=worst, notes=(note,))
+        source = next(u for u in self.work.sources.values() if self.name == getattr(u.op, "label", ""))
+        if source.axes:
+            at = sorted({int(i[0]) + 1 for i in np.argwhere(wrong)})
+            size = self.work.bound.extents[source.axes[0]]
+            base = replace(base, steps=tuple(at), axis=source.axes[0].name, size=size, node=source)
+            base = replace(base, equation=f"d{self.work.of}/d{self.name}[{source.axes[0].name}]")
+        simple = factor(self.given, self.true, self.scale, max([0, *self.work.bound.extents.values()]))
+        if simple:
+            return replace(base, diagnosis=simple)
+        if self.given.ndim >= 2 and self.is_it(np.swapaxes(self.true, -1, -2)):
+            return replace(base, diagnosis="transposed")
+        found = self._by_step(base)  # a failed report is false, so `or` would not do
+        found = self._by_rule(base) if found is None else found
+        return base if found is None else found
+
+    # ------------------------------------------------------------------ steps
+    @cached_property
+    def _engine(self) -> Engine:
+        return Engine(self.work)
+
+    def _reads(self) -> Iterator[tuple[Edge, Certificate]]:
+        for edge in self.work.edges:
+            node, k = edge
+            if getattr(node.inputs[k].op, "label", None) == self.name and not node.inputs[k].axes:
+                cert = self.work.certificate(edge)
+                yield edge, replace(cert, ct=self._engine.adjoint(node).astype(cert.ct.dtype))
+
+    def _by_step(self, base: Report) -> Report | None:
+        """For a parameter read at every step: which steps' contributions make up what is given."""
+        reads = [(edge, cert) for edge, cert in self._reads() if len(cert.axes) == 1]
+        if not reads or self.given.size * sum(c.bound.extents[c.axes[0]] for _, c in reads) > 1 << 24:
+            return None
+        axis = reads[0][1].axes[0]
+        if any(cert.axes[0] != axis for _, cert in reads):
+            return None
+        (node, k), _ = reads[0]
+        equation, where = describe(self.work.graph, node)
+        size = self.work.bound.extents[axis]
+        base = replace(
+            base, operation=node.op.name, argument=k, equation=equation, source=where,
+            axis=axis.name, size=size, node=node,
+        )  # fmt: skip
+        each = sum(self._contributions(cert) for _, cert in reads)
+        rest = self.true - each.sum(axis=0)
+        for steps, text in _selections(each, rest, self.is_it, axis.name):
+            return replace(base, steps=steps, diagnosis=text)
+        for move in (1, -1):
+            shifted = [_shifted(cert, move, self.work.values) for _, cert in reads]
+            if self.is_it(rest + sum(self._contributions(cert).sum(axis=0) for cert in shifted)):
+                text = f"what it is multiplied with is taken one step too {'late' if move > 0 else 'early'}"
+                return replace(base, steps=tuple(range(1, size + 1)), diagnosis=text)
+        return self._by_weights(base, each, rest)
+
+    def _contributions(self, cert: Certificate) -> Array:
+        """C[t], over the one axis of a read of the parameter."""
+        piece, axes = cert.piece()
+        full = (cert.bound.extents[cert.axes[0]], *piece.shape[len(axes) :])
+        piece = np.broadcast_to(piece if axes else piece[None], full)
+        extra = piece.ndim - 1 - self.true.ndim
+        piece = piece.sum(axis=tuple(range(1, 1 + extra))) if extra > 0 else piece
+        repeated = tuple(i + 1 for i, n in enumerate(self.true.shape) if n == 1 and piece.shape[i + 1] != 1)
+        return piece.sum(axis=repeated, keepdims=True) if repeated else piece
+
+    def _by_weights(self, base: Report, each: Array, rest: Array) -> Report | None:
+        """Weights of the steps that make up what is given, where they are unique."""
+        table = each.reshape(len(each), -1).T
+        used = np.nonzero(abs(table).max(axis=0) > 0)[0]
+        if table.size > 1 << 22 or np.linalg.matrix_rank(table) < len(used):
+            return None
+        weights = np.ones(len(each))
+        weights[used], *_ = np.linalg.lstsq(table[:, used], (self.given - rest).ravel(), rcond=None)
+        if not self.is_it(np.tensordot(weights, each, 1) + rest):
+            return None
+        off = [i for i, w in enumerate(weights) if abs(w - 1) > 1e-6]
+        shown = ", ".join(f"{weights[i]:.4g} at {base.axis} = {i + 1}" for i in off[:4])
+        text = f"steps weighted wrongly: {shown}" + (", ..." if len(off) > 4 else "")
+        return replace(base, steps=tuple(i + 1 for i in off), diagnosis=text)
+
+    # ------------------------------------------------------------------ rules
+    def _by_rule(self, base: Report) -> Report | None:
+        """The one rule that, changed in a usual way, gives exactly what was handed in."""
+        work = self.work
+        if len(work.edges) * len(USUAL) * len(work.graph.order) > 50 * EFFORT:
+            return None
+        for edge in work.edges:
+            node, k = edge
+            for text, change in USUAL.items():
+                if self.is_it(self._under(node, k, change)):
+                    equation, where = describe(work.graph, node)
+                    return replace(
+                        base, operation=node.op.name, argument=k, equation=equation, source=where,
+                        diagnosis=text, steps=(), node=node,
+                    )  # fmt: skip
+        return None
+
+    def _under(self, node: Node, argument: int, change: Mutation) -> Array:
+        """The gradient if one rule were another."""
+        work = self.work
+        mutant = mutate_with(work.graph, node, argument, change)
+        sources = {n: u for n, u in work.sources.items() if getattr(u.op, "label", "") == self.name}
+        joint = adjoint.with_gradients(mutant, work.of, sources, [])
+        try:
+            values = record(joint, work.wide, joint.outputs.values())
+        except (ValueError, IndexError):
+            return np.zeros(0)
+        if len(sources) != 1:
+            return np.zeros(0)
+        return values[joint.outputs[next(iter(sources))]]
+
+
+def _shifted(cert: Certificate, move: int, values: Mapping[Node, Array]) -> Certificate:
+    """The same read with its other operands taken one step away."""
+    axis = cert.axes[0]
+    operands = []
+    for x, u in zip(cert.operands, cert.node.inputs, strict=True):
+        if isinstance(u.op, Delay) and u.op.axis == axis and u.op.lag == move:
+            x = values[u.inputs[0]]  # without its delay
+        elif axis in u.axes:
+            place = u.axes.index(axis)
+            x = np.roll(x, -move, axis=place)
+            edge: list[Any] = [slice(None)] * x.ndim
+            edge[place] = -1 if move > 0 else 0
+            x[tuple(edge)] = 0
+        operands.append(x)
+    return replace(cert, operands=tuple(operands))
+
+
+def _selections(each: Array, rest: Array, is_it: Any, axis: str) -> Iterator[tuple[tuple[int, ...], str]]:
+    """Steps left out: one, the last ones, the first ones, all but one."""
+    size, total = len(each), each.sum(axis=0)
+    for i in range(size):
+        if is_it(total - each[i] + rest):
+            yield (i + 1,), f"the contribution of {axis} = {i + 1} is missing"
+        if size > 1 and is_it(each[i] + rest):
+            missing = tuple(n for n in range(1, size + 1) if n != i + 1)
+            yield missing, f"only the contribution of {axis} = {i + 1} is there"
+    upto = np.cumsum(each, axis=0)
+    for i in range(size - 1):
+        if is_it(upto[i] + rest):
+            yield tuple(range(i + 2, size + 1)), f"the contributions after {axis} = {i + 1} are missing"
+        if is_it(total - upto[i] + rest):
+            yield tuple(range(1, i + 2)), f"the contributions up to {axis} = {i + 1} are missing: truncated"
+
+
+def _passed(at: Place) -> Node | None:
+    like = at.inputs[at.argument]
+    return at.ct if at.ct.shape == like.shape else call("sum", at.ct)
+
+
+def _confused(at: Place) -> Node | None:
+    """The rule with an argument in the place of the result: 1 - x**2 for 1 - tanh(x)**2."""
+    x = at.inputs[0]
+    if x.shape != at.out.shape or x.dtype != at.out.dtype:
+        return at.piece()
+    return at.rule(at.ct, x, *at.inputs)[at.argument]
+
+
+def _untransposed(at: Place) -> Node | None:
+    """W ct for W.T ct, and the like: the other matrices of a product turned round."""
+    inputs = [
+        u.T if k != at.argument and len(u.shape) == 2 and u.shape[0] == u.shape[1] else u
+        for k, u in enumerate(at.inputs)
+    ]
+    return at.piece(inputs=inputs)
+
+
+USUAL: dict[str, Mutation] = {
+    "its derivative is left out: the cotangent is passed on as it is": _passed,
+    "its contribution is left out, as if that argument were constant": lambda at: None,
+    "its sign is wrong": scaled(-1.0),
+    "it is counted twice": scaled(2.0),
+    "it is halved": scaled(0.5),
+    "its input is used where its value belongs": _confused,
+    "the matrix beside it is not transposed": _untransposed,
+}

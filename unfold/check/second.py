@@ -1,0 +1,61 @@
+"""Second derivatives: the gradient is a graph, so the same check runs on it.
+
+For random v the number <v, dL> is an output like any other; its gradient is H v. That H is
+symmetric, <u, H v> = <v, H u>, is one more test, of the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from unfold import adjoint
+from unfold.binding import Array, Binding, bind
+from unfold.check.rules import full_shape
+from unfold.check.values import record
+from unfold.graph import Graph, Wrt
+from unfold.node import Input, Node, call
+
+PRODUCT = "<v, dL>"
+
+
+def directional(
+    graph: Graph, of: str, wrt: Wrt, seed: int, arrays: Mapping[str, Any]
+) -> tuple[Graph, dict[str, Any]]:
+    """The graph of <v, d of / d wrt> (named `PRODUCT`), with v as further inputs, and all arrays."""
+    bound = bind(graph, arrays)
+    sources = adjoint.select(graph, wrt)
+    names = {f"d {name}": node for name, node in sources.items()}
+    gradient = adjoint.with_gradients(graph, of, names, [of])
+    rng = np.random.default_rng([seed, 2])
+    terms: list[Node] = []
+    given = dict(arrays)
+    for i, (name, node) in enumerate(names.items()):
+        label = f"v_{i}"
+        v = Node(Input(label), (), node.axes, node.shape, node.dtype)
+        given[label] = rng.standard_normal(full_shape(node, bound))
+        term = call("sum", v * gradient.outputs[name])
+        terms.append(call("sum", term, over=term.axes) if term.axes else term)
+    total = terms[0] if len(terms) == 1 else call("add", *terms)
+    return Graph({PRODUCT: total, of: gradient.outputs[of]}, gradient.definitions), given
+
+
+def asymmetry(graph: Graph, wrt: Wrt, seed: int, bound: Binding) -> tuple[float, float]:
+    """|<u, H v> - <v, H u>| for a random u, and the total size of the terms."""
+    rng = np.random.default_rng([seed, 3])
+    sources = adjoint.select(graph, wrt)
+    labels = [f"v_{i}" for i in range(len(sources))]
+    v = {name: bound.arrays[name] for name in labels}
+    u = {name: rng.standard_normal(v[name].shape) for name in labels}
+    joint = adjoint.with_gradients(graph, PRODUCT, sources, [PRODUCT])
+
+    def terms(direction: Mapping[str, Array], other: Mapping[str, Array]) -> Array:
+        values = record(joint, replace(bound, arrays={**bound.arrays, **direction}), joint.outputs.values())
+        pairs = zip(sources, labels, strict=True)
+        return np.concatenate([(values[joint.outputs[n]] * other[label]).ravel() for n, label in pairs])
+
+    left, right = terms(v, u), terms(u, v)
+    return float(abs(left.sum() - right.sum())), float(abs(left).sum() + abs(right).sum())
