@@ -78,6 +78,7 @@ def commands() -> list[Callable[[Subparsers], None]]:
 
 
 def command(subparsers: Subparsers, name: str, text: str, run: Callable[..., int]) -> argparse.ArgumentParser:
+    """A subcommand that `run` carries out."""
     parser: argparse.ArgumentParser = subparsers.add_parser(name, help=text, description=text)
     parser.set_defaults(run=run)
     return parser
@@ -231,11 +232,16 @@ def ops(subparsers: Subparsers) -> None:
     """`unfold ops`"""
     parser = command(subparsers, "ops", "list every operation with its mathematics", _ops)
     parser.add_argument("word", nargs="?", help="only those that mention it")
+    parser.add_argument("--table", action="store_true", help="as Markdown, with the gradient of each")
 
 
 def _ops(args: argparse.Namespace) -> int:
     from unfold.op import FUNCTIONS
+    from unfold.ops.listing import table
 
+    if args.table:
+        print(table(args.word or ""))
+        return 0
     rows = []
     for name, function in sorted(FUNCTIONS.items()):
         words = (function.__doc__ or "").strip().splitlines()
