@@ -402,7 +402,8 @@ def pieces():
     zero, one, m = uf.constant(0.0), uf.constant(1.0), uf.param("m", 2, 2)
     return {
         "a + 0": a + zero, "0 - a": zero - a, "a * 1": a * one, "1 * a": one * a, "a * 0": a * zero,
-        "a / 1": a / one, "0 / a": zero / a, "negative twice": uf.negative(-a), "a + (-n)": a + -n, "a - (-n)": a - (-n),
+        "a / 1": a / one, "0 / a": zero / a, "negative twice": uf.negative(-a),
+        "a + (-n)": a + -n, "a - (-n)": a - (-n),
         "k + 0.0": k + zero, "k * 1.0": k * one, "-a * n": (-a) * n, "a * -1": a * -1,
         "n * ones": n * np.ones(2),
         "sum of sums": (a + n) + (n + (a + 2.0)), "where of zeros": uf.where(a > 0, 0.0, 0.0),

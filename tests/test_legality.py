@@ -10,9 +10,10 @@ from random_systems import lag_system
 
 import unfold as uf
 from unfold.adjoint import adjoints
-from unfold.dependence import Loop, check_legality, components, edges, schedule
+from unfold.dependence import Loop, components, edges, schedule
 from unfold.errors import DefinitionError, InstantaneousLoop, NotProven, TwoWayTime, ZeroDelayLoop
 from unfold.graph import Graph
+from unfold.legality import check_legality
 from unfold.unfolding import needs
 
 LENGTHS = [(n,) for n in (1, 2, 3, 4, 5, 6, 9, 12)]

@@ -226,7 +226,7 @@ def test_unfolding_what_is_unfolded_changes_nothing(t):
 def assert_table_is_the_graph(dag):
     """Row by row, edge by edge: what the arrays say is what the nodes say."""
     table, instances = dag.table, dag.definitions
-    template = {n for n in instances.graph.order}
+    template = set(instances.graph.order)
 
     def made(row):
         node, at = table.locate(row)

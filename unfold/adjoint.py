@@ -165,6 +165,7 @@ def _total(parts: Sequence[Node]) -> Node:
 
 
 def full(ct: Node | None, like: Node) -> Node:
+    """A derivative, zeros where there is none."""
     return zeros(like.shape, like.dtype) if ct is None else ct
 
 

@@ -3,7 +3,7 @@
 A system is a weighted graph: an edge u -> v with lag d says that v[t] needs u[t - d]. It can
 be unfolded for every T when an order of computation exists; `schedule` finds one (Karp,
 Miller and Winograd 1967; Leiserson and Saxe 1991 for the retiming; Allen and Kennedy's loop
-distribution across components), or `check_legality` says which cycle forbids it.
+distribution across components), or says which cycle forbids it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from unfold.axis import Axis
-from unfold.errors import DefinitionError, NotProven
+from unfold.errors import DefinitionError
 from unfold.illegal import explain
 from unfold.lags import Edge as Edge
 from unfold.lags import components as components
@@ -24,7 +22,6 @@ from unfold.lags import edges as edges
 from unfold.lags import edges_into as edges_into
 from unfold.lags import potentials
 from unfold.node import Node
-from unfold.ops.time import At, sources
 
 if TYPE_CHECKING:
     from unfold.graph import Graph
@@ -51,26 +48,6 @@ def schedule(graph: Graph) -> Schedule:
     """An order of computation for every number of steps: single nodes (all steps at once)
     and loops. Raises a `DefinitionError` naming the offending cycle where there is none."""
     return _schedule(graph, graph.order, edges(graph), ())
-
-
-def check_legality(graph: Graph) -> None:
-    """Raise unless the system has an order of computation. Axes of fixed size are judged at
-    that size (a system that is illegal in general may still unfold there)."""
-    sizes = {a: a.size for a in graph.axes if isinstance(a.size, int)}
-    for node in graph.order:
-        if isinstance(node.op, At) and node.op.axis in sizes:
-            sources(node, np.asarray(0), sizes[node.op.axis])
-    try:
-        schedule(graph)
-    except DefinitionError as error:
-        if not sizes:
-            raise
-        from unfold.unfolding import check_at_size
-
-        try:
-            check_at_size(graph, sizes)
-        except DefinitionError as there:
-            raise (there if isinstance(error, NotProven) else error) from None
 
 
 def _schedule(

@@ -8,6 +8,7 @@ from typing import Any
 from unfold.errors import BadName, DefinitionError
 from unfold.graph import Graph, postorder, rebuild
 from unfold.language import Pattern, Read, Var
+from unfold.legality import check_legality
 from unfold.node import Named, Node, Symbol, as_node, check_name
 
 
@@ -24,8 +25,6 @@ def graph(**outputs: Any) -> Graph:
     >>> float(g(x=[1.0, 2.0, 3.0]).total)
     6.0
     """
-    from unfold.dependence import check_legality
-
     if not outputs:
         raise DefinitionError("a graph needs an output: uf.graph(loss=..., o=...)")
     roots = {check_name(name): _read_now(value) for name, value in outputs.items()}

@@ -162,6 +162,7 @@ class Node(Operators):
 
     @property
     def ndim(self) -> int:
+        """How many dimensions the value has."""
         return len(self.shape)
 
     @property
@@ -177,15 +178,19 @@ class Node(Operators):
         return call("named", self, name)
 
     def sum(self, over: Any = None, keepdims: bool = False) -> Node:
+        """The sum over an axis or dimensions."""
         return call("sum", self, over=over, keepdims=keepdims)
 
     def mean(self, over: Any = None, keepdims: bool = False) -> Node:
+        """The mean over an axis or dimensions."""
         return call("mean", self, over=over, keepdims=keepdims)
 
     def max(self, over: Any = None, keepdims: bool = False) -> Node:
+        """The greatest entry over an axis or dimensions."""
         return call("max", self, over=over, keepdims=keepdims)
 
     def reshape(self, *shape: Any) -> Node:
+        """The entries in another shape."""
         return call("reshape", self, *shape)
 
     def __str__(self) -> str:

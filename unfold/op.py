@@ -76,6 +76,7 @@ class Op:
 
     # ------------------------------------------------------------------ meaning
     def forward(self, xp: Any, *arrays: Any) -> Any:
+        """The values, computed with the array namespace `xp` (see the class)."""
         raise NotImplementedError
 
     def vjp(self, ct: Node, out: Node, *inputs: Any) -> Sequence[Node | None]:
@@ -116,9 +117,11 @@ class Op:
 
     @property
     def parameters(self) -> dict[str, Any]:
+        """The parameters by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def mismatch(self, *inputs: Node, why: str = "") -> ShapeMismatch:
+        """The error for inputs whose shapes do not fit."""
         shapes = " and ".join(f"{u!s}: {show(u.shape)}" for u in inputs)
         return ShapeMismatch(
             f"{self.name}: shapes do not fit: {shapes}" + (f"; {why}" if why else ""),

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from unfold.axis import Axis, Index
-from unfold.dependence import check_legality
+from unfold.legality import check_legality
 from unfold.dims import canonical
 from unfold.errors import NotAGraph, UnfoldError
 from unfold.graph import Graph

@@ -132,11 +132,13 @@ def _value(node: Node) -> object:
 
 
 def is_zero(node: Node) -> bool:
+    """A constant of zeros."""
     value = _value(node)
     return value is not None and value == 0
 
 
 def is_one(node: Node) -> bool:
+    """A constant of ones."""
     value = _value(node)
     return value is not None and value == 1
 

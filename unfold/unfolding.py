@@ -47,10 +47,11 @@ def unfold(graph: Graph, sizes: Mapping[str, int]) -> Graph:
         # unfolded in part: the same tiles over more axes
         extents = {**graph.definitions.extents, **extents}
         graph = graph.definitions.graph
-    return _tile(_lower(graph, extents), extents)
+    return tile(lower(graph, extents), extents)
 
 
-def _tile(graph: Graph, extents: Mapping[Axis, int]) -> Graph:
+def tile(graph: Graph, extents: Mapping[Axis, int]) -> Graph:
+    """A graph that is lowered, written out over the axes in `extents`."""
     nodes = Instances(graph, extents)
     spare = {
         name: (leaf, tuple(extents.get(a, a) if isinstance(a, Axis) else a for a in lead))
@@ -63,15 +64,6 @@ def _tile(graph: Graph, extents: Mapping[Axis, int]) -> Graph:
             sources(node, np.asarray(0), extents[node.op.axis])  # raises where the read is outside
             node = node.inputs[0]
     return result
-
-
-def check_at_size(graph: Graph, extents: Mapping[Axis, int]) -> None:
-    """Raise unless axes of these sizes leave an order of computation."""
-    from unfold.dependence import schedule
-
-    tiled = _tile(_lower(graph, extents), extents)
-    if tiled.axes or len(tiled.table.order) < len(tiled.table):
-        schedule(tiled)
 
 
 def needs(graph: Graph, node: Node, at: Steps, extents: Mapping[Axis, int]) -> list[tuple[Node, Steps]]:
@@ -249,7 +241,7 @@ class Pick(Op):
 _NESTING = ("sum", "max", "min", "prod", "logsumexp", "any", "all")  # one axis after the other
 
 
-def _lower(graph: Graph, extents: Mapping[Axis, int]) -> Graph:
+def lower(graph: Graph, extents: Mapping[Axis, int]) -> Graph:
     """Operations along an axis become operations on a dimension; sums become additions of
     all steps, which unfolding gives one node."""
 

@@ -135,4 +135,5 @@ def source(maker: Callable[..., Graph]) -> str:
 
 
 def function(maker: Callable[..., Graph]) -> Callable[..., Graph]:
+    """The function that writes a system, without the arguments it is shown with."""
     return maker.func if isinstance(maker, partial) else maker
