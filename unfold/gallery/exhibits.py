@@ -16,7 +16,7 @@ from unfold import optim
 from unfold.example import arrays
 from unfold.gallery.samples import Sample
 from unfold.graph import Graph
-from unfold.run import Result
+from unfold.run import Result, Run
 
 if TYPE_CHECKING:
     from viz import Drawing
@@ -75,14 +75,15 @@ def make(name: str, maker: Callable[..., Graph], sample: Sample) -> Exhibit:
     report = uf.check(graph, "loss", **data)
     losses, weights = train(graph, {n: data[n] for n in graph.params}, sample.inputs)
     mathematics, prose = documentation(maker)
+    gradient = graph.grad("loss")
     return Exhibit(
         name=name,
         mathematics=mathematics,
         prose=prose,
         source=source(maker),
         graph=graph,
-        gradient=graph.grad("loss"),
-        drawings=drawings(name, graph),
+        gradient=gradient,
+        drawings=drawings(name, graph, gradient, graph.run("loss", **data)),
         sample=sample,
         losses=losses,
         result=graph(**sample.inputs, **weights),
@@ -102,19 +103,24 @@ def train(
     return losses, weights
 
 
-def drawings(name: str, graph: Graph) -> dict[str, Drawing]:
-    """The cyclic and the unfolded form, side by side and each alone, and the operations of one step."""
+def drawings(name: str, graph: Graph, gradient: Graph, run: Run) -> dict[str, Drawing]:
+    """Both forms, side by side and each alone; the operations of one step; the gradient; and a
+    run with its derivatives as colour, also as a page with everything known of each circle."""
     import viz
 
-    if not graph.axes:
-        return {f"{name}.svg": viz.draw(graph), f"{name}-operations.svg": viz.draw(graph, "operations")}
     steps = {a.name: a.size or 3 for a in graph.axes}
-    return {
+    coloured = viz.draw(graph, run=run, show="adjoint")
+    found = {
         f"{name}.svg": viz.draw(graph),
-        f"{name}-unfolded.svg": viz.draw(graph.unfold(**steps)),
-        f"{name}-unfolding.svg": viz.unfolding(graph, t=3),
         f"{name}-operations.svg": viz.draw(graph, "operations"),
+        f"{name}-gradient.svg": viz.draw(gradient.unfold(**steps) if len(steps) == 1 else gradient),
+        f"{name}-run.svg": coloured,
+        f"{name}.html": coloured,
     }
+    if steps:
+        found[f"{name}-unfolded.svg"] = viz.draw(graph.unfold(**steps))
+        found[f"{name}-unfolding.svg"] = viz.unfolding(graph, t=3)
+    return found
 
 
 def documentation(maker: Callable[..., Graph]) -> tuple[str, str]:

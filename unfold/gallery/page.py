@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
@@ -57,7 +59,7 @@ def _section(e: Exhibit) -> str:
 <header><h2 id="{e.name}-h">{escape(e.title)}</h2>
 <p class="badge {"ok" if e.report.ok else "bad"}">{badge}</p></header>
 <p class="mathematics">{escape(e.mathematics)}</p>
-{"".join(f"<p>{escape(part)}</p>" for part in e.prose.split(chr(10) * 2))}
+{"".join(map(_prose, e.prose.split(chr(10) * 2)))}
 {_figures(e)}
 <div class="pair">
 <div><h3>Its equations</h3><pre>{escape(str(e.graph))}</pre></div>
@@ -69,18 +71,33 @@ def _section(e: Exhibit) -> str:
 """
 
 
+def _prose(part: str) -> str:
+    """A paragraph of a docstring, or a table of one, as it stands."""
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(part))
+    return f"<pre>{textwrap.dedent(text)}</pre>\n" if part.startswith("    ") else f"<p>{text}</p>\n"
+
+
 def _figures(e: Exhibit) -> str:
     main = next(f for f in (f"{e.name}-unfolding.svg", f"{e.name}.svg") if f in e.drawings)
-    operations = f"{e.name}-operations.svg"
-    links = ", ".join(f'<a href="{f}">{f}</a>' for f in e.drawings)
-    return f"""<figure>{_inline(e, main)}<figcaption>{links}</figcaption></figure>
-<details><summary>One step, operation by operation</summary>
-<figure>{_inline(e, operations)}</figure></details>
+    pictures = ", ".join(f'<a href="{f}">{f}</a>' for f in e.drawings if f.endswith(".svg"))
+    interactive = f'<a href="{e.name}.html">Play a run: values and gradients of every circle</a>'
+    return f"""<figure>{_inline(e, main)}<figcaption>{interactive}. Files: {pictures}</figcaption></figure>
+{_picture(e, "operations", "One step, operation by operation")}
+{_picture(e, "gradient", "Backpropagation through time as a graph")}
+{_picture(e, "run", "A run on real input: how much the loss depends on each value")}
 """
 
 
 def _inline(e: Exhibit, file: str) -> str:
     return f'<div class="picture">{e.drawings[file].svg(prefix=file.removesuffix(".svg"))}</div>'
+
+
+def _picture(e: Exhibit, which: str, title: str) -> str:
+    file = f"{e.name}-{which}.svg"
+    wide, high = (round(n) for n in e.drawings[file].size)
+    image = f'<img loading="lazy" src="{file}" width="{wide}" height="{high}" alt="{escape(title)}">'
+    return f"""<details><summary>{escape(title)}</summary>
+<figure><div class="picture">{image}</div></figure></details>"""
 
 
 def _run(e: Exhibit) -> str:
