@@ -185,6 +185,14 @@ class Feedback:
 
     @classmethod
     def of(cls, graph: Graph, feed: str, scores: str, over: str | None) -> Feedback:
+        made = graph.__dict__.setdefault("_feedback", {})  # compiled once per graph
+        if (feed, scores, over) not in made:
+            made[feed, scores, over] = cls._make(graph, feed, scores, over)
+        result: Feedback = made[feed, scores, over]
+        return result
+
+    @classmethod
+    def _make(cls, graph: Graph, feed: str, scores: str, over: str | None) -> Feedback:
         node = _input(graph, feed)
         axis: Axis = node.axes[0] if over is None else next(a for a in node.axes if a.name == over)
         s = stream(graph, scores, over=axis.name)
