@@ -171,7 +171,8 @@ def test_a_failed_check_can_be_run_again_alone() -> None:
 
 def test_a_wrong_rule_of_the_second_derivative_only_is_found() -> None:
     graph = uf.graph(loss=uf.sum(uf.tanh(uf.param("w", 3))))
-    square = mutate(graph.grad("loss"), node_of(graph.grad("loss"), "square"), 0, "double")
+    gradient = graph.grad("loss")
+    square = mutate(gradient, node_of(gradient, "square"), 0, "double")
     outer = uf.graph(y=uf.sum(square.outputs["w"] * np.array([1.0, -2.0, 0.5])))
     assert uf.check(outer, "y", w=np.array([0.3, 0.1, -0.7])).operation == "square"
 

@@ -211,8 +211,8 @@ class Check:
         found = cert.compare()
         if not found.wrong.any():
             return None
-        if np.isfinite(found.analytic).all() and not np.isfinite(found.numeric[found.wrong]).all():
-            return None  # the forward itself overflows here: nothing to compare with
+        if not np.isfinite(self.values[edge[0]]).all() or not np.isfinite(found.numeric[found.wrong]).all():
+            return None  # the forward itself is not finite here: nothing to compare with
         return Fault(edge, cert, found).confirmed()
 
 

@@ -122,10 +122,11 @@ class _Run:
         wrong = [f for f in faults if f.kind == "WRONG"]
         projections = self.projections = self._global()
         failing = [(i, p) for i, p in enumerate(projections) if p.wrong]
+        finite = np.isfinite(self.work.values[self.work.graph.output(self.work.of)]).all()
         worst = max(projections, key=lambda p: p.error / (p.allowed or 1.0), default=None)
         if wrong:
             return self._blame(wrong, worst)
-        if not all(np.isfinite(p.numeric) for p in projections):
+        if not finite or not all(np.isfinite(p.numeric) for p in projections):
             self.notes.append(f"{self.work.of}, or a value on the way to it, is not finite here")
             return self._make("INCONCLUSIVE", failing[0][1] if failing else worst)
         if not failing:
