@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def along(graph: Graph, output: str, arrays: dict[str, Any], direction: dict[str
 
     table = [difference(0.02 / 2**k) for k in range(5)]
     for order in range(1, 5):  # Richardson
-        table = [(4**order * b - a) / (4**order - 1) for a, b in zip(table, table[1:], strict=False)]
+        table = [(4**order * b - a) / (4**order - 1) for a, b in pairwise(table)]
     return table[0]
 
 

@@ -63,7 +63,12 @@ def bind(graph: Graph, arrays: Mapping[str, Any]) -> Binding:
             + ", ".join(f"{name} {_wanted(*taken[name])}" for name in missing)
         )
     given = {name: _array(name, arrays[name], leaves[name][0].dtype) for name in leaves}
-    inexact = [a.dtype for a in given.values() if a.dtype.kind in "fc"]
+    # numbers declared complex do not make the others complex; a complex step does
+    inexact = [
+        a.real.dtype if leaves[name][0].dtype == "complex" else a.dtype
+        for name, a in given.items()
+        if a.dtype.kind in "fc"
+    ]
     result = Binding(given, np.result_type(*inexact) if inexact else np.dtype(np.float64))
     for name, nodes in leaves.items():
         result.arrays[name] = given[name].astype(result.dtype_of(nodes[0].dtype), copy=False)

@@ -116,7 +116,9 @@ def apply_to_tangents(op: Op, tangents: Sequence[Node | None], out: Node, *input
 def transpose_vjp(op: Op, tangents: Sequence[Node | None], out: Node, *inputs: Node) -> Node | None:
     """Tangent by transposition: `vjp` is linear in `ct`, ct -> J^T ct, and the adjoint of that
     map, seeded with the tangents, is J applied to them (Radul et al. 2023, the other way)."""
-    axes = dict.fromkeys((*out.axes, *(a for t in tangents if t is not None for a in t.axes)))
+    inside = {a for u in inputs for a in u.axes}
+    along = [a for t in tangents if t is not None for a in t.axes if a not in inside]
+    axes = dict.fromkeys((*out.axes, *along))
     ct = Node(Input("ct"), (), tuple(axes), out.shape, out.dtype)
     pieces = op.vjp(ct, out, *inputs)
     total: list[Node] = []

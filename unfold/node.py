@@ -7,6 +7,7 @@ written. Nodes compare by identity.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from numbers import Number
@@ -334,14 +335,23 @@ def operation(cls: type[Op]) -> Callable[..., Node]:
     """
     enlist(cls)
     op = cls()
+    count = _arity(cls)
 
     def function(*inputs: Any) -> Node:
+        if count is not None and len(inputs) != count:
+            raise DefinitionError(f"{cls.name} takes {count} argument{'s' * (count > 1)}, here {len(inputs)}")
         return apply(op, *inputs)
 
     function.__name__ = function.__qualname__ = cls.name
     function.__doc__ = cls.__doc__
     function.__module__ = cls.__module__
     return register(function)
+
+
+def _arity(cls: type[Op]) -> int | None:
+    """How many inputs the gradient rule of an operation names; None for any number."""
+    named = list(inspect.signature(cls.vjp).parameters.values())[3:]
+    return None if any(p.kind is p.VAR_POSITIONAL for p in named) else len(named)
 
 
 def enlist(cls: type[Op]) -> type[Op]:

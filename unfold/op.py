@@ -104,6 +104,8 @@ class Op:
         known: dict[str, Any] = {}
         for name in self.sized:
             dim = getattr(self, name)
+            if dim is None:
+                continue
             one = not isinstance(dim, tuple)
             known[name] = evaluate(dim, sizes) if one else tuple(evaluate(d, sizes) for d in dim)
         return replace(self, **known)

@@ -343,7 +343,7 @@ _power = operation(Power)
 maximum, minimum, sign = map(operation, (Maximum, Minimum, Sign))
 _abs = operation(Abs)
 floor, ceil, rint, trunc = map(operation, (Floor, Ceil, Rint, Trunc))
-where, less, less_equal, equal = map(operation, (Where, Less, Less_equal, Equal))
+where, less, less_equal, _equal = map(operation, (Where, Less, Less_equal, Equal))
 logical_and, logical_or, logical_not = map(operation, (Logical_and, Logical_or, Logical_not))
 isnan, isfinite = map(operation, (Isnan, Isfinite))
 stop_gradient = operation(Stop_gradient)
@@ -379,6 +379,16 @@ def greater(a: Any, b: Any) -> Node:
 def greater_equal(a: Any, b: Any) -> Node:
     """a >= b"""
     return less_equal(b, a)
+
+
+@register
+def equal(a: Any, b: Any) -> Node:
+    """a == b"""
+    a, b = as_node(a), as_node(b)
+    if "complex" not in (a.dtype, b.dtype):
+        return _equal(a, b)
+    same = _equal(call("real", a), call("real", b))
+    return logical_and(same, _equal(call("imag", a), call("imag", b)))
 
 
 @register
