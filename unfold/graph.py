@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from unfold.axis import Axis
-from unfold.errors import UnknownName
+from unfold.errors import UnfoldError, UnknownName
 from unfold.node import Input, Node, Param, Symbol
 
 if TYPE_CHECKING:
@@ -354,6 +354,16 @@ class Graph:
         from unfold.latex import latex
 
         return latex(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """In a notebook: the picture; the equations where there is nothing to draw."""
+        from viz import draw
+
+        try:
+            picture = draw(self)._repr_mimebundle_()
+        except UnfoldError:
+            picture = {}
+        return {**picture, "text/plain": str(self)}
 
     def __repr__(self) -> str:
         form = f"over {', '.join(a.name for a in self.axes)}" if self.axes else "unfolded"
