@@ -87,6 +87,10 @@ class Scene:
                     )
                 )
                 grid.place(f"delay {n}", self.nodes[f"delay {n}"])
+        for frame in self.back:
+            l, t, r, b = frame.bounds
+            for side in (((l, t), (l, b)), ((r, t), (r, b)), ((l, t), (r, t)), ((l, b), (r, b))):
+                grid.strike(line(*side))
         texts = self._labels(routed, grid)
         return Drawing((*self.back, *strokes, *self.nodes.values(), *texts, *self.extra), title, desc)
 

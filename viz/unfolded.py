@@ -15,13 +15,14 @@ from viz import labels
 from viz.cyclic import describe, said
 from viz.drawing import Box, Drawing, Point, Text, bounds
 from viz.layout import Step, circle, groups, looks, step, variants
-from viz.scene import Edge, Scene
+from viz.scene import BOWS, Edge, Scene
 from viz.several import fan, lattice
 from viz.style import EDGE, MATH, ROW
 from viz.variables import Arrow, Model
 
 LIMIT = 8  # columns before an ellipsis is used
 GAP = 120.0  # between groups
+OVER = (58.0, 42.0, 78.0, 104.0, 140.0)  # a context is led over the edges that ask for it
 
 
 @dataclass(frozen=True)
@@ -277,7 +278,9 @@ class Builder:
             ends = (source, into)
             mine = label if words else ()
             lines = dashed or hint
-            self.scene.connect(Edge(ends, kind, tone, mine, a.carries, lines, title=said(self.model, a)))
+            bows = OVER if a.source in self.gathered else BOWS
+            words_ = said(self.model, a)
+            self.scene.connect(Edge(ends, kind, tone, mine, a.carries, lines, title=words_, bows=bows))
 
         if a.target in self.model.boundaries:
             into = f"{target.name}@{self._place(target.index)}" if len(target.index) == 1 else ""
