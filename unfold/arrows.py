@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from unfold.axis import Axis, Index
 from unfold.dependence import Edge, components
-from unfold.forms import label_of, mirrored
+from unfold.forms import label_of, mirrored, named_bodies
 from unfold.graph import Graph
 from unfold.node import Input, Node, Param, Symbol
 from unfold.ops.time import At, Delay, Place, Reverse
@@ -89,6 +89,7 @@ State = tuple[Node, Where, tuple[str, ...], str]
 class _Walk:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self.names = named_bodies(graph)
         self.data: set[Node] = set()  # what depends on an input or a variable
         self.parameters: dict[Node, tuple[str, ...]] = {}  # what depends on parameters alone
         for node in graph.order:
@@ -119,7 +120,7 @@ class _Walk:
                     waiting.append(state)
 
     def _symbol(self, node: Node, target: Node) -> Node:
-        symbol = None if node.op.leaf else self.graph.names.get(node)
+        symbol = self.names.get(node)
         return node if symbol is None or symbol is target else symbol
 
     def _onward(

@@ -56,11 +56,9 @@ def state(graph: Graph, axis: Axis | str = "t", backward: bool = False) -> tuple
             flow.link((node, here, "in"), (node, here, "out"), 1)
             if isinstance(node.op, Input):
                 flow.link("past", (node, here, "in"))
-    cut = [(-k[1], order[k[0]], k[0]) for k in flow.cut() if isinstance(k, tuple)]
+    cut = sorted((-here, isinstance(node.op, Input), order[node], node) for node, here in flow.cut())
     writer = Text()
-    return tuple(
-        writer.leaf_at(n, {axis: axis.now - sign * back}) for back, _, n in sorted(cut, key=lambda c: c[:2])
-    )
+    return tuple(writer.leaf_at(node, {axis: axis.now - sign * back}) for back, _, _, node in cut)
 
 
 def axis_of(graph: Graph, axis: Axis | str) -> Axis:

@@ -8,7 +8,7 @@ from typing import Any
 
 from unfold.axis import Axis, Index
 from unfold.dims import subtract
-from unfold.graph import postorder
+from unfold.graph import Graph, postorder
 from unfold.language import Read
 from unfold.node import Constant, Named, Node, Symbol
 from unfold.ops.linear import Contract
@@ -52,7 +52,7 @@ def label_of(node: Node) -> str:
 
 def unrepeated(node: Node) -> Node:
     """The node without repetitions over dimensions, which a formula need not say."""
-    while node.op.name == "broadcast_to":
+    while node.op.name == "broadcast_to" or (node.op.name == "reshape" and node.inputs[0].shape == ()):
         node = node.inputs[0]
     return node
 
@@ -61,6 +61,18 @@ def is_zeros(node: Node) -> bool:
     """Zeros, perhaps repeated."""
     node = unrepeated(node)
     return isinstance(node.op, Zeros) or (isinstance(node.op, Constant) and not node.op.value.any())
+
+
+def named_bodies(graph: Graph) -> dict[Node, Node]:
+    """The expressions that are written by the symbol they define: those that compute
+    something, over all the axes of the symbol."""
+    return {
+        body: symbol
+        for body, symbol in graph.names.items()
+        if not body.op.leaf
+        and not isinstance(unrepeated(body).op, Constant | Zeros)
+        and set(body.axes) == set(symbol.axes)
+    }
 
 
 # ---------------------------------------------------------------------- zero outside 1..T

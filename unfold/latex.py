@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from unfold.axis import Axis, Index
+from unfold.forms import At
 from unfold.graph import Graph, postorder
 from unfold.listing import Listing, lines, roles
 from unfold.node import Node
-from unfold.notation import ATOM, PRODUCT, SUM, UNARY, At, Piece, Steps, Writer
+from unfold.notation import ATOM, PRODUCT, SUM, UNARY, Piece, Steps, Writer
 from unfold.notation import POWER as SCRIPT
 from unfold.op import Along, Op
 
@@ -68,7 +69,7 @@ def latex(graph: Graph) -> str:
     \end{align}
     """
     listing = Listing(graph)
-    writer = Tex(listing.names, roles=listing.roles, depth=400, budget=4000)
+    writer = Tex(listing.names, roles=listing.roles, defined=listing.defined, depth=400, budget=4000)
     blocks = [
         " \\\\\n".join(_aligned(line.left, line.right) if line.left else r"&\;\;\vdots" for line in block)
         for block in lines(listing, writer)
@@ -134,7 +135,7 @@ def _escaped(text: str) -> str:
     """Any text in text mode, in ASCII."""
     out = []
     for c in text:
-        base, *marks = unicodedata.normalize("NFD", c)
+        base, *marks = list(unicodedata.normalize("NFD", c))
         if c.isascii():
             out.append(ESCAPES.get(c, c))
         elif base.isascii() and base.isalpha() and len(marks) == 1 and marks[0] in ACCENTS:
@@ -299,9 +300,9 @@ class Tex(Writer):
             text = template.format(*texts) if args else template
         except (IndexError, KeyError, ValueError):
             return None
-        for k, a in enumerate(texts):
+        for k, inner in enumerate(texts):
             if f"({{{k}}})" in template:
-                text = text.replace(f"({a})", rf"\left({a}\right)", 1)
+                text = text.replace(f"({inner})", rf"\left({inner}\right)", 1)
         return Piece(text, UNARY if text.startswith("-") else SCRIPT)
 
 

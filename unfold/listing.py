@@ -17,11 +17,11 @@ from typing import TypeVar
 
 from unfold.arrows import arrows
 from unfold.dependence import Edge, components
-from unfold.forms import label_of, unrepeated
+from unfold.forms import label_of, named_bodies, unrepeated
 from unfold.graph import Graph, postorder
-from unfold.node import Constant, Node, Symbol
+from unfold.node import Node, Symbol
 from unfold.notation import Writer
-from unfold.ops.time import Structural, Zeros
+from unfold.ops.time import Structural
 from unfold.unfolding import Instances
 
 LARGE = 12  # leaves and operations of a shared expression worth a name
@@ -48,10 +48,11 @@ class Listing:
         self.lazy = isinstance(graph.definitions, Instances) and len(graph.definitions) > HUGE
         self.base = template(graph) if self.lazy else graph
         self.roles = roles(self.base.order)
+        self.defined = {(s.op.label, s.op.index) for s in self.base.order if isinstance(s.op, Symbol)}
         self.names: dict[Node, Node] = {}
         self.invented: dict[Node, Node] = {}
         if not self.lazy:
-            self.names = {b: s for b, s in graph.names.items() if not is_plain(b)}
+            self.names = named_bodies(graph)
             self.invented = shared(graph, self.names)
             self.names |= self.invented
 
@@ -99,7 +100,8 @@ class Listing:
         groups: dict[str, list[Node]] = {}
         for s in order:
             groups.setdefault(label_of(s), []).append(s)
-        long = {label: group for label, group in groups.items() if len(group) > 4}
+        inside = {label: [s for s in group if not _outside(s)] for label, group in groups.items()}
+        long = {label: group for label, group in inside.items() if len(group) > 4}
         left_out = {s for group in long.values() for s in group[3:-1]}
         return [s for s in order if s not in left_out], set(long)
 
@@ -194,6 +196,8 @@ def lines(listing: Listing, writer: Writer) -> list[list[Line]]:
     for text, symbol in writer.fills.items():
         for block in written:
             place = next((k for k, (label, _) in enumerate(block) if label == label_of(symbol)), None)
+            if place is None and block is written[0] and not isinstance(symbol.op, Symbol):
+                place = 0  # an input
             if place is not None:
                 block.insert(place, ("", Line(text, "0")))
     return [[line for _, line in block] for block in written if block]
@@ -225,6 +229,10 @@ def _boundary(symbol: Node) -> bool:
     return any(not isinstance(i, int) and i.kind != "now" for i in symbol.op.parameters["index"])
 
 
+def _outside(symbol: Node) -> bool:
+    return any(isinstance(i, int) and i < 1 for i in symbol.op.parameters["index"])
+
+
 def _steps(symbol: Node) -> tuple[tuple[int, int], ...]:
     """A key by index; an unfolded backward variable is sorted by its step too."""
     index = symbol.op.parameters.get("index", ())
@@ -248,11 +256,6 @@ def grouped(names: Iterable[str]) -> dict[str, list[str]]:
     for name in names:
         groups.setdefault(name.rpartition("[")[0] or name, []).append(name)
     return groups
-
-
-def is_plain(node: Node) -> bool:
-    """A leaf or a repeated number: nothing to be written by a name."""
-    return node.op.leaf or isinstance(unrepeated(node).op, Constant | Zeros)
 
 
 def roles(nodes: Iterable[Node]) -> dict[str, str]:

@@ -10,7 +10,7 @@ Nothing recurses: each rule is a generator that yields the operands it wants wri
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Container, Generator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, NamedTuple
 
@@ -55,8 +55,8 @@ def _is_derivative(node: Node) -> bool:
 
 class Writer:
     """Writes expressions. `names`: nodes that are written by their symbol; `roles`: of
-    labels that are derivatives, "adjoint" or "tangent". What was taken to be zero outside
-    1..T is collected in `fills`."""
+    labels that are derivatives, "adjoint" or "tangent"; `defined`: labels and indices that
+    something defines. What was taken to be zero outside 1..T is collected in `fills`."""
 
     many = 9  # operands: longer sums and calls are abbreviated
 
@@ -65,11 +65,13 @@ class Writer:
         names: Mapping[Node, Node] | None = None,
         *,
         roles: Mapping[str, str] | None = None,
+        defined: Container[tuple[str, tuple[Index | int, ...]]] = (),
         depth: int = 60,
         budget: int = 600,
     ) -> None:
         self.names = names or {}
         self.roles = dict(roles or {})
+        self.defined = defined
         self.depth, self.budget = depth, budget
         self.fills: dict[str, Node] = {}
 
@@ -219,9 +221,13 @@ class Writer:
     def operands(self, node: Node) -> list[Node]:
         """The inputs of an elementwise operation, without repetitions that it implies."""
         return [
-            v if v is not u and any(w is not u and w.shape == u.shape for w in node.inputs) else u
-            for u, v in zip(node.inputs, map(unrepeated, node.inputs), strict=True)
+            unrepeated(u) if any(w is not u and w.shape == node.shape for w in node.inputs) else u
+            for u in node.inputs
         ]
+
+    def op_broadcast_to(self, node: Node, at: At) -> Steps:
+        a = yield unrepeated(node), at
+        return self.called(node.op, "broadcast_to", [a], self.parameters(node))
 
     def op_add(self, node: Node, at: At) -> Steps:
         terms = self.operands(node)
@@ -285,7 +291,7 @@ class Writer:
         for u in node.inputs:
             pieces.append((yield u, at))
         form = as_matmul(node.op)
-        if form == "outer":
+        if isinstance(form, str):  # outer
             first, second = pieces if node.op.operands[0] == node.op.result[:1] else pieces[::-1]
             return self.outer(first, second)
         if form is None:
@@ -373,13 +379,24 @@ class Writer:
                 isinstance(u.op, Named) and u.op.label == leaf.op.label and op.boundary(m) in u.op.index
                 for m, u in enumerate(ends)
             )
-        root = leaf if _is_derivative(leaf) else source
-        needed = vanishing(root, lambda s: op.axis in s.axes and _is_derivative(s))
+        if isinstance(leaf.op, Named):
+            needed = [leaf] if self._is_free(leaf, op) else None
+        else:
+            needed = vanishing(source, lambda s: _is_derivative(s) and self._is_free(s, op))
         for symbol in needed or ():
             for m in range(abs(op.lag)):
                 there = {op.axis: op.boundary(m)}
                 self.fills[self.leaf_at(symbol, there)] = symbol
         return needed is not None
+
+    def _is_free(self, symbol: Node, op: Delay) -> bool:
+        """Whether nothing defines a symbol at the ends that a delay reads as zero."""
+        if op.axis not in symbol.axes:
+            return False
+        here = places(symbol)
+        ends = [op.boundary(m) for m in range(abs(op.lag))]
+        forms = (tuple(end if i == op.axis.now else i for i in here) for end in ends)
+        return all((label_of(symbol), form) not in self.defined for form in forms)
 
     def op_at(self, node: Node, at: At) -> Steps:
         op = node.op

@@ -19,9 +19,9 @@ import numpy as np
 from unfold.axis import Axis, Index
 from unfold.dims import Shape
 from unfold.errors import UnfoldError, UnknownName
-from unfold.forms import unrepeated
+from unfold.forms import named_bodies, unrepeated
 from unfold.graph import Graph
-from unfold.listing import is_plain, template
+from unfold.listing import template
 from unfold.node import Named, Node, Symbol
 from unfold.ops.time import Delay
 from unfold.text import Text
@@ -83,8 +83,8 @@ class NodeView:
             return self.name
         symbol = self.symbol if self.symbol is not None else self.node
         body = self.graph.definitions[symbol] if isinstance(symbol.op, Symbol) else self.node
-        names = {} if _is_lazy(self.graph) else self.graph.names
-        writer = Text({b: s for b, s in names.items() if not is_plain(b) and s is not symbol})
+        names = {} if _is_lazy(self.graph) else named_bodies(self.graph)
+        writer = Text({b: s for b, s in names.items() if s is not symbol})
         text = writer.write(unrepeated(body)).text
         return f"{self.name} = {text}" if self.is_named else text
 
@@ -146,24 +146,33 @@ def nodes(graph: Graph) -> Views:
     return Views(graph, range(len(graph.table)))
 
 
-def at_row(graph: Graph, row: int, symbol: Node | None = None) -> NodeView:
-    """The node of a row of `graph.table`."""
+def at_row(
+    graph: Graph, row: int, symbol: Node | None = None, steps: tuple[int, ...] | None = None
+) -> NodeView:
+    """The node of a row of `graph.table`; with the symbol, and its steps, that it is asked by."""
     node, index = graph.table.locate(row)
-    names = template(graph).names
+    symbols, outputs = _names(graph)
     if symbol is None:
-        symbol = node if isinstance(node.op, Symbol) else names.get(node)
-    output = "" if symbol is not None else _output_of(graph).get(node, "")
+        symbol = node if isinstance(node.op, Symbol) else symbols.get(node)
+    output = "" if symbol is not None else outputs.get(node, "")
     made = graph.definitions
     if isinstance(made, Instances):
         at = dict(zip([a for a in node.axes if a in made.extents], index, strict=True))
-        symbol = made.make(symbol, at) if symbol is not None else None
+        if symbol is not None:
+            named = [a for a in symbol.axes if a in made.extents]
+            symbol = made.make(symbol, at if steps is None else dict(zip(named, steps, strict=True)))
         node = made.make(node, at)
     return NodeView(graph, node, index, row, symbol, output + _steps(index) if output else "")
 
 
-def _output_of(graph: Graph) -> dict[Node, str]:
-    base = template(graph)
-    return {base.outputs[name]: name for name in base.outputs}
+def _names(graph: Graph) -> tuple[dict[Node, Node], dict[Node, str]]:
+    """The symbols and the outputs by the nodes they name, found once."""
+    known: dict[str, tuple[dict[Node, Node], dict[Node, str]]] = graph.__dict__
+    if "_view_names" not in known:
+        base = template(graph)
+        symbols = {b: s for b, s in base.names.items() if set(b.axes) == set(s.axes)}
+        known["_view_names"] = symbols, {base.outputs[name]: name for name in base.outputs}
+    return known["_view_names"]
 
 
 def _steps(index: tuple[int, ...]) -> str:
@@ -182,7 +191,7 @@ def view(graph: Graph, key: Key) -> NodeView:
     named = [u for u in leaves if isinstance(u.op, Named) and u.op.label == label]
     for u in named:
         if (index := _matches(graph, u, steps)) is not None:
-            return at_row(graph, graph.table.row(u, index), u if isinstance(u.op, Symbol) else None)
+            return _at_leaf(graph, u, index)
     if not steps:
         if isinstance(label, str) and (parsed := _parsed(label)) is not None:
             return view(graph, parsed)
@@ -195,6 +204,11 @@ def view(graph: Graph, key: Key) -> NodeView:
         if label in graph.outputs:
             return _of_node(graph, graph.outputs[label])
     raise _unknown(graph, label, steps, named)
+
+
+def _at_leaf(graph: Graph, leaf: Node, steps: tuple[int, ...]) -> NodeView:
+    row = graph.table.row(leaf, steps)
+    return at_row(graph, row, leaf, steps) if isinstance(leaf.op, Symbol) else at_row(graph, row)
 
 
 def _parsed(text: str) -> tuple[Any, ...] | None:
@@ -238,11 +252,11 @@ def _of_node(graph: Graph, node: Node) -> NodeView:
     made = graph.definitions
     if not isinstance(made, Instances):
         if node in graph.table.block_of:
-            return at_row(graph, graph.table.row(node), node if isinstance(node.op, Symbol) else None)
+            return _at_leaf(graph, node, ())
     elif (found := made.origin(node)) is not None:
         base, at = found
         index = tuple(at[a] for a in base.axes if a in made.extents)
-        return at_row(graph, graph.table.row(base, index), base if isinstance(base.op, Symbol) else None)
+        return _at_leaf(graph, base, index)
     raise UnknownName(f"{node} is not a node of this graph")
 
 

@@ -16,10 +16,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 from unfold.axis import Axis, Index
-from unfold.legality import check_legality
 from unfold.dims import canonical
 from unfold.errors import NotAGraph, UnfoldError
 from unfold.graph import Graph
+from unfold.legality import check_legality
 from unfold.node import Named, Node, Symbol, check_name
 from unfold.op import KINDS, OPERATIONS, Op
 
@@ -197,7 +197,8 @@ class _Reader:
 
     def _at(self, number: Any) -> Node:
         _need(type(number) is int and 0 <= number < len(self.nodes), f"no node {number!r}")
-        return self.nodes[number]
+        node: Node = self.nodes[number]
+        return node
 
     def _node(self, line: dict[str, Any]) -> Node:
         here = f"node {len(self.nodes)}"

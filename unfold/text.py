@@ -18,6 +18,8 @@ from unfold.node import Node
 from unfold.notation import ATOM, POSTFIX, POWER, UNARY, Piece, Writer
 from unfold.op import Along, Op
 
+GLUE = "\x1f"  # stands for a space at which no line is broken; no name has it
+
 
 def expression(node: Node) -> str:
     """A node as a formula; what is too deep or too long is elided as `...`.
@@ -117,7 +119,7 @@ def equations(graph: Graph) -> str:
     """The equations of a graph, its loops with their lags, and the shapes of what enters and
     leaves it: what `print(graph)` shows."""
     listing = Listing(graph)
-    writer = Text(listing.names, roles=listing.roles, depth=400, budget=4000)
+    writer = Text(listing.names, roles=listing.roles, defined=listing.defined, depth=400, budget=4000)
     blocks = [
         [broken(f"{line.left} = ", line.right) if line.left else "..." for line in part]
         for part in lines(listing, writer)
@@ -152,8 +154,9 @@ def _header(listing: Listing) -> list[str]:
         order = list(nodes) if title == "outputs" else by_source(nodes)
         entries = [_entry(nodes, names, listing) for names in grouped(order).values()]
         if entries:
-            text = f"{title + ':':9}{', '.join(entries)}"
-            out += textwrap.wrap(text, 100, subsequent_indent=" " * 9, break_long_words=False)
+            text = f"{title + ':':9}{', '.join(e.replace(' ', GLUE) for e in entries)}"
+            rows = textwrap.wrap(text, 100, subsequent_indent=" " * 9, break_long_words=False)
+            out += [row.replace(GLUE, " ") for row in rows]
     return out
 
 
