@@ -1,8 +1,12 @@
 """unfold: write a recurrence once; get its diagrams, its backpropagation through time, its proof."""
 
+from importlib import import_module as _import_module
 from typing import Any as _Any
 
 from unfold import ops as ops
+from unfold.check import Report as Report
+from unfold.check import assert_gradients as assert_gradients
+from unfold.check import check as check
 from unfold.elaborate import graph as graph
 from unfold.errors import BadName as BadName
 from unfold.errors import BindingError as BindingError
@@ -43,17 +47,13 @@ globals().update(_FUNCTIONS)
 
 
 def __getattr__(name: str) -> _Any:
-    """Operations registered later, such as the user's own, are reached as `uf.<name>` too."""
+    """Operations registered later, such as the user's own, and `uf.systems`."""
     if name in _FUNCTIONS:
         return _FUNCTIONS[name]
+    if name == "systems":  # written in the language, so it comes after all of it
+        return _import_module("unfold.systems")
     from difflib import get_close_matches
 
     near = get_close_matches(name, sorted({*_FUNCTIONS, *globals()}), 3, 0.6)
     hint = f"; near it there are {', '.join(near)}" if near else ""
     raise AttributeError(f"unfold has no {name!r}{hint}; `unfold ops` lists the operations")
-
-
-from unfold import systems as systems  # noqa: E402  (written in the language above)
-from unfold.check import Report as Report  # noqa: E402
-from unfold.check import assert_gradients as assert_gradients  # noqa: E402
-from unfold.check import check as check  # noqa: E402

@@ -251,6 +251,6 @@ def _ops(args: argparse.Namespace) -> int:
     if not rows:
         raise UnfoldError(f"no operation mentions {args.word!r}")
     width = max(len(name) for name, _ in rows)
-    for name, words in rows:
-        print(f"{name:{width}}  {words}")
+    for name, about in rows:
+        print(f"{name:{width}}  {about}")
     return 0

@@ -21,7 +21,7 @@ from unfold.ops.time import Structural
 
 def arrays(
     graph: Graph, seed: int = 0, given: Mapping[str, Any] | None = None, **sizes: int
-) -> dict[str, Array]:
+) -> dict[str, Any]:
     """Random inputs and parameters, beside the `given` arrays. `sizes` are those of named
     dimensions and axes; what is left open gets small sizes, all different, so that a
     transposed matrix never fits by chance. Integers stay below what they index.

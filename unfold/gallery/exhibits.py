@@ -95,7 +95,9 @@ def train(
     graph: Graph, weights: dict[str, Any], inputs: dict[str, Any]
 ) -> tuple[list[float], dict[str, Any]]:
     """The losses of some steps of Adam, and the weights they lead to."""
-    step, losses, state = graph.value_and_grad("loss"), [], {}
+    step = graph.value_and_grad("loss")
+    losses: list[float] = []
+    state: dict[str, Any] = {}
     for _ in range(TRAINING):
         loss, gradients = step(**inputs, **weights)
         losses.append(float(loss))
@@ -108,7 +110,7 @@ def drawings(name: str, graph: Graph, gradient: Graph, run: Run) -> dict[str, Dr
     run with its derivatives as colour, also as a page with everything known of each circle."""
     import viz
 
-    steps = {a.name: a.size or 3 for a in graph.axes}
+    steps = {a.name: a.size if isinstance(a.size, int) else 3 for a in graph.axes}
     coloured = viz.draw(graph, run=run, show="adjoint")
     found = {
         f"{name}.svg": viz.draw(graph),

@@ -77,11 +77,13 @@ class Alphabet:
         return np.array([self.number.get(s, len(self) - 1) for s in symbols], dtype=np.int64)
 
     def one_hot(self, symbols: Sequence[str]) -> NDArray[np.float64]:
-        return np.eye(len(self))[self.codes(symbols)]
+        chosen: NDArray[np.float64] = np.eye(len(self))[self.codes(symbols)]
+        return chosen
 
     def bag(self, symbols: Sequence[str]) -> NDArray[np.float64]:
         """How often each symbol occurs."""
-        return self.one_hot(symbols).sum(axis=0)
+        counts: NDArray[np.float64] = self.one_hot(symbols).sum(axis=0)
+        return counts
 
 
 class Samples:
