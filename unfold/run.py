@@ -13,6 +13,7 @@ import numpy as np
 from unfold import dims
 from unfold.adjoint import adjoints, select, with_gradients
 from unfold.axis import Axis, Index
+from unfold.backends import jit
 from unfold.backends import numpy as printed
 from unfold.backends import reference
 from unfold.backends.reference import Reference
@@ -24,7 +25,7 @@ from unfold.ops.time import zeros
 from unfold.passes import OPTIMISATIONS
 from unfold.plan import CannotPlan
 
-BACKENDS = ("numpy", "reference")
+BACKENDS = ("numpy", "numba", "auto", "reference")
 LARGEST = 5000  # nodes of a graph that is still worth printing; larger ones are interpreted
 
 
@@ -88,9 +89,9 @@ def _function(graph: Graph, backend: str, optimise: tuple[str, ...] | None) -> C
 def _build(
     graph: Graph, bound: Binding, backend: str, optimise: tuple[str, ...] | None
 ) -> Callable[[Binding], dict[str, Array]]:
-    if backend == "numpy" and len(graph.order) <= LARGEST:
+    if backend != "reference" and len(graph.order) <= LARGEST:
         try:
-            return printed.compile(graph, bound, optimise)
+            return printed.compile(graph, bound, optimise, _wants_jit(backend))
         except CannotPlan:
             pass
     return reference.compile(graph)
@@ -153,7 +154,15 @@ def code(graph: Graph, of: str | None = None, wrt: Wrt = None, **options: Any) -
     given by name (`t=50, hidden=16`); those that are not are small stand-ins."""
     chosen = graph if of is None else _joint(graph, of, wrt)
     optimise = options.pop("optimise", None)
-    return printed.source(chosen, example(chosen, options), optimise)[0]
+    wants_jit = _wants_jit(options.pop("backend", "numpy"))
+    return printed.code(chosen, example(chosen, options), optimise, wants_jit)
+
+
+def _wants_jit(backend: str) -> bool:
+    """Whether loops are to be compiled: asked for, or possible and left to us."""
+    if backend == "numba" and not jit.available():
+        raise UnfoldError("backend 'numba' needs Numba: pip install 'unfold[jit]'; backend='numpy' needs nothing")
+    return backend == "numba" or (backend == "auto" and jit.available())
 
 
 class Run:

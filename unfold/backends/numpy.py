@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from unfold.backends.jit import JitSource, load, module
 from unfold.backends.printer import Printer
 from unfold.backends.storage import Source
 from unfold.binding import Array, Binding
@@ -58,10 +59,13 @@ GLOBALS = {
 }
 
 
-def source(graph: Graph, bound: Binding, optimise: Iterable[str] | None = None) -> tuple[str, dict[str, Any]]:
-    """The source for arrays of the sizes in `bound`, and the objects it refers to."""
+def source(
+    graph: Graph, bound: Binding, optimise: Iterable[str] | None = None, jit: bool = False
+) -> tuple[str, dict[str, Any]]:
+    """The source for arrays of the sizes in `bound`, and the objects it refers to; with
+    `jit`, loops are functions of a second module, printed after it, for Numba to compile."""
     work = plan(graph, bound, OPTIMISATIONS if optimise is None else optimise)
-    out = Source()
+    out = JitSource() if jit and bound.dtype.kind == "f" else Source()
     out.taken |= set(GLOBALS)
     out.env["names"] = {}
     texts = {str(s.op): f"{s.op} = {expression(graph.definitions[s])}" for s in graph.symbols.values()}
@@ -83,15 +87,25 @@ def source(graph: Graph, bound: Binding, optimise: Iterable[str] | None = None) 
         "",
         "    return run",
     ]
-    return "\n".join(lines) + "\n", out.env
+    text = "\n".join(lines) + "\n"
+    if isinstance(out, JitSource) and out.functions:
+        out.env["functions"] = out.functions
+    return text, out.env
+
+
+def code(graph: Graph, bound: Binding, optimise: Iterable[str] | None = None, jit: bool = False) -> str:
+    """The source that runs, compiled loops included."""
+    text, env = source(graph, bound, optimise, jit)
+    return text + ("\n\n" + module(env["functions"], bound.dtype, True) if "functions" in env else "")
 
 
 def compile(
-    graph: Graph, bound: Binding, optimise: Iterable[str] | None = None
+    graph: Graph, bound: Binding, optimise: Iterable[str] | None = None, jit: bool = False
 ) -> Callable[[Binding], dict[str, Array]]:
     """A function of bound arrays of the same sizes and dtype."""
-    text, env = source(graph, bound, optimise)
-    namespace = {**GLOBALS, **env}
+    text, env = source(graph, bound, optimise, jit)
+    functions = env.pop("functions", None)
+    namespace = {**GLOBALS, **env, **(load(functions, bound.dtype) if functions else {})}
     exec(text, namespace)
     make = namespace["make"]
     spare, order = [make(bound.dtype)], list(bound.arrays)

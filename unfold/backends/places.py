@@ -156,7 +156,7 @@ class Places:
         if key not in self.spare:
             name = self.source.name({1: "one", 0: "zero", 0.5: "half", 2: "two"}.get(value, "k"))
             self.source.prepare.append(f"{name} = np.array({value!r}, {self.source.dtype(dtype)})")
-            self.spare[key] = Var(name, (), np.array(value, dtype), True)
+            self.spare[key] = Var(name, (), np.array(value, dtype), True, value=value)
         return self.spare[key]
 
     def leaf(self, node: Node) -> Var:
@@ -305,8 +305,9 @@ class Places:
             return self.source.index(var, key, letters)
         if op.name == "broadcast_to":
             extra = len(node.shape) - len(u.shape)
-            key: list[Any] = [*[slice(None)] * len(lead), *[None] * extra]
-            opened = self.source.index(var, key, letters) if extra else var
+            opened = (
+                self.source.index(var, [*[slice(None)] * len(lead), *[None] * extra], letters) if extra else var
+            )
             text = f"np.broadcast_to({{}}, {tuple(shape)})"
             return self.source.view(opened, text, np.broadcast_to(opened.shadow, shape), letters)
         try:

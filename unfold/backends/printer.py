@@ -51,7 +51,7 @@ class Printer(Values):
         for node in loop.nodes:  # room for boundary values, before the first step
             if isinstance(node.op, Delay) and self.plan.resolve(node.inputs[0]) not in self.plan.rows:
                 self.var(node)
-        self.source.loops.append(Loop(axis, sign))
+        self.source.loops.append(Loop(axis, sign, size=self.plan.bound.extents[axis]))
         first = len(self.carried)
         if len(set(loop.offsets.values())) > 1:
             self.retimed(loop, self.plan.bound.extents[axis])

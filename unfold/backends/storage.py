@@ -31,6 +31,7 @@ class Var:
     shadow: Array
     static: bool
     fresh: bool = False  # made by this call, so a result may hold it
+    value: Any = None  # of a number
 
 
 @dataclass
@@ -42,8 +43,10 @@ class Loop:
     before: list[str] = field(default_factory=list)
     body: list[str] = field(default_factory=list)
     rows: dict[tuple[Any, ...], tuple[str, str]] = field(default_factory=dict)  # key -> item, list
+    size: int = 0
     first: int = 0
     last: int = 0
+    records: list[Any] = field(default_factory=list)  # the body again, for a compiling backend
     at: str = ""  # the position, where nodes of one step are computed at different times
 
 
@@ -57,6 +60,7 @@ class Source:
     env: dict[str, Any] = field(default_factory=dict)
     taken: set[str] = field(default_factory=lambda: set(RESERVED))
     views: dict[tuple[Any, ...], Var] = field(default_factory=dict)
+    late: list[tuple[bool, str, tuple[Any, ...]]] = field(default_factory=list)  # rows for the open loops
 
     def name(self, wish: str) -> str:
         """A new identifier near the wished one."""
@@ -105,14 +109,21 @@ class Source:
         return name
 
     # ------------------------------------------------------------------ views
-    def view(self, var: Var, expression: str, shadow: Array, letters: Letters, wish: str = "") -> Var:
-        """A view of a variable, bound once however often it is used. `{}` stands for it."""
+    def view(
+        self, var: Var, expression: str, shadow: Array, letters: Letters, wish: str = "", late: bool = False
+    ) -> Var:
+        """A view of a variable, bound once however often it is used. `{}` stands for it. A
+        late one serves the open loops alone and is bound when they are printed."""
         if expression == "{}":
             return var if letters == var.letters else Var(var.name, letters, shadow, var.static, var.fresh)
         key = (var.name, expression)
         if key not in self.views:
             name = self.name(wish or var.name)
-            self.bind(var.static, f"{name} = {expression.format(var.name)}")
+            line = f"{name} = {expression.format(var.name)}"
+            if late:
+                self.late.append((var.static, line, key))
+            else:
+                self.bind(var.static, line)
             self.views[key] = Var(name, letters, shadow, var.static, var.fresh)
         found = self.views[key]
         return Var(found.name, letters, shadow, found.static, found.fresh)
@@ -191,7 +202,8 @@ class Source:
         if not around:
             if not method or not self.loops:
                 return f"{var.name}.{method}" if method else var.name
-            return self.view(var, f"{{}}.{method}", var.shadow, var.letters, f"{var.name}_{method}").name
+            wish = f"{var.name}_{method}"
+            return self.view(var, f"{{}}.{method}", var.shadow, var.letters, wish, late=True).name
         axes = tuple(loop.axis for loop in around)
         if var.letters[: len(axes)] != axes:
             rest = tuple(x for x in var.letters if x not in axes)
@@ -222,7 +234,8 @@ class Source:
             expression = f"[r.{method} for r in {expression}]"
         elif method:
             expression = f"[[r.{method} for r in rs] for rs in {expression}]"
-        return self.view(var, expression, var.shadow, var.letters, f"{var.name}_{method or 'row'}s").name
+        wish = f"{var.name}_{method or 'row'}s"
+        return self.view(var, expression, var.shadow, var.letters, wish, late=True).name
 
     def row(self, var: Var) -> Array:
         """The shadow of what `here` gives."""
@@ -234,6 +247,10 @@ class Source:
     def close(self, comment: Sequence[str]) -> None:
         """End the innermost loop and print it where it stands."""
         loop = self.loops.pop()
+        if not self.loops:
+            for static, line, _ in self.late:
+                self.bind(static, line)
+            self.late.clear()
         for line in loop.before:
             self.emit(line)
         if loop.at:
