@@ -41,7 +41,7 @@ def disagreement(run: Run, result: Any, expected: tuple[float, dict[str, Any]]) 
         got = np.asarray(grads[name])
         if got.shape != ref.shape:
             return np.inf, f"{name} (shape {got.shape}, not {ref.shape})"
-        errors[name] = float(np.max(np.abs(got - ref)) / np.max(np.abs(ref)))
+        errors[name] = float(np.max(np.abs(got - ref)) / (np.max(np.abs(ref)) or 1))
     worst = max(errors, key=lambda k: np.inf if np.isnan(errors[k]) else errors[k])
     return errors[worst], worst
 

@@ -110,8 +110,8 @@ def markdown(cells: list[Cell]) -> str:
     machines = list(dict.fromkeys(c["machine"] for c in cells))
     parts = [
         "# Speed",
-        "Forward, loss and the gradient of every parameter, in milliseconds: best (median) of single calls in "
-        "interleaved rounds in one process, the garbage collector paused, all gradients compared with a "
+        "Forward, loss and the gradient of every parameter, in milliseconds: best (median) of single calls "
+        "in interleaved rounds in one process, the garbage collector paused, all gradients compared with a "
         "reference in float64 before anything is timed. Models and sizes: `benchmarks/models.py`. Written by "
         "`python -m benchmarks`.",
         *(f"Machine: {m}" for m in machines),

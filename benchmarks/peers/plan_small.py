@@ -95,7 +95,8 @@ def lstm_tiny(case: Case) -> Run:
     states, u, u_q = h[1:], s[1:, :H], s[1:, H : 2 * H]
     forward = [
         (s[t].dot, r[t, 3 * H :], r[t, 2 * H : 4 * H], r[t, 4 * H : 6 * H], r[t, : 2 * H],
-         r[t, : 4 * H].reshape(4, H), r[t + 1, 2 * H : 3 * H], s[t + 1, :H], r[t, 6 * H :], s[t + 1, H : 2 * H])
+         r[t, : 4 * H].reshape(4, H), r[t + 1, 2 * H : 3 * H], s[t + 1, :H], r[t, 6 * H :],
+         s[t + 1, H : 2 * H])
         for t in range(steps)
     ]  # fmt: skip
     backward = [

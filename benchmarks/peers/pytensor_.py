@@ -1,4 +1,4 @@
-"""PyTensor: scan with its gradient, compiled in the default mode, with and without a C compiler as found."""
+"""PyTensor: scan with its gradient, compiled in the default mode for the shapes of the case."""
 
 from __future__ import annotations
 
