@@ -196,7 +196,7 @@ def test_softmax_max_and_logsumexp_along_an_axis(t):
 
 # ---------------------------------------------------------------------- every system
 @pytest.mark.parametrize(
-    "name", ["rnn", "lstm", "gru", "bidirectional", "stacked", "attention", "memory", "grid"]
+    "name", ["rnn", "lstm", "gru", "bidirectional", "stacked", "attention", "memory_network", "grid"]
 )
 def test_the_gradients_of_a_system_commute_with_unfolding(name):
     build = getattr(systems, name, None)
