@@ -173,9 +173,15 @@ def test_code_prints_the_source_that_runs(model, capsys):
 def test_ops_lists_the_operations(capsys):
     assert main(["ops"]) == 0
     everything = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("tanh ") for line in everything)
-    assert main(["ops", "softmax"]) == 0
-    assert 0 < len(capsys.readouterr().out.splitlines()) < len(everything)
+    assert any(line.startswith("tanh(a)") for line in everything)
+    assert len(everything) >= 120
+
+
+def test_ops_gives_the_gradients_of_those_asked_for(capsys):
+    assert main(["ops", "hyperbolic tangent"]) == 0
+    assert "gradient: ct * (1 - y**2)" in capsys.readouterr().out
+    assert main(["ops", "tanh", "--markdown"]) == 0
+    assert "| `tanh(a)` |" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -231,26 +231,29 @@ def _code(args: argparse.Namespace) -> int:
 def ops(subparsers: Subparsers) -> None:
     """`unfold ops`"""
     parser = command(subparsers, "ops", "list every operation with its mathematics", _ops)
-    parser.add_argument("word", nargs="?", help="only those that mention it")
-    parser.add_argument("--table", action="store_true", help="as Markdown, with the gradient of each")
+    parser.add_argument(
+        "word", nargs="?", default="", help="only those that mention it, with their gradients"
+    )
+    parser.add_argument("--markdown", action="store_true", help="as tables with gradients and symbols")
 
 
 def _ops(args: argparse.Namespace) -> int:
     from unfold.op import FUNCTIONS
-    from unfold.ops.listing import table
+    from unfold.ops import listing
 
-    if args.table:
-        print(table(args.word or ""))
+    if args.markdown:
+        print(listing.table(args.word))
         return 0
-    rows = []
-    for name, function in sorted(FUNCTIONS.items()):
-        words = (function.__doc__ or "").strip().splitlines()
-        row = (name, words[0].strip() if words else "")
-        if not args.word or args.word.lower() in " ".join(row).lower():
-            rows.append(row)
-    if not rows:
+    found = False
+    for name in sorted(FUNCTIONS):
+        called, mathematics, gradient, _ = (
+            part.replace("`", "").replace(r"\|", "|") for part in listing.row(name)
+        )
+        if args.word.lower() in f"{name} {mathematics}".lower():
+            found = True
+            print(f"{called:34}  {mathematics}")
+            if args.word and gradient:
+                print(f"{'':34}  {gradient if gradient[0] == '=' else 'gradient: ' + gradient}")
+    if not found:
         raise UnfoldError(f"no operation mentions {args.word!r}")
-    width = max(len(name) for name, _ in rows)
-    for name, about in rows:
-        print(f"{name:{width}}  {about}")
     return 0
