@@ -22,7 +22,7 @@ MODULES = sorted(
 ) + [p.__name__ for p in PACKAGES]
 
 # Imports inside functions that point up: a graph's verbs are methods, and so is printing.
-UPWARD = {"unfold.graph", "unfold.node", "unfold.op", "unfold.ops.index"}
+UPWARD = {"unfold.graph", "unfold.node", "unfold.op", "unfold.ops.index", "viz.drawing"}
 
 
 FACING = {"Graph", "Node", "Axis", "Index", "Var", "Op", "Table", "Result", "Run", "Drawing", "Report"}

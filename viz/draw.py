@@ -9,11 +9,11 @@ from typing import Any
 from unfold.axis import Axis
 from unfold.errors import UnfoldError
 from unfold.graph import Graph
-from unfold.unfolding import Instances
-from viz import concrete, cyclic, labels, overlay, unfolded
+from viz import concrete, cyclic, labels, operations, overlay, unfolded
 from viz.drawing import Drawing, Group, Path, Text, bounds, line
 from viz.html import Page
-from viz.variables import Model, model
+from viz.layout import LIMIT
+from viz.variables import Model, model, source
 
 LEVELS = ("variables", "operations")
 
@@ -22,7 +22,7 @@ def draw(
     graph: Graph,
     level: str = "variables",
     *,
-    columns: int = unfolded.LIMIT,
+    columns: int = LIMIT,
     title: str = "",
     run: Any = None,
     show: str = "",
@@ -55,8 +55,6 @@ def draw(
             f"show={show!r} needs the values of a run: viz.draw(graph, run=graph.run(...), show=...)"
         )
     if level == "operations":
-        from viz import operations
-
         return operations.draw(graph, columns=columns, title=title)
     found, sizes = _found(graph)
     found = replace(found, title=title)
@@ -94,21 +92,13 @@ def unfolding(graph: Graph, t: int = 3, *, title: str = "") -> Drawing:
     found = replace(model(graph), title=title)
     left = cyclic.draw(found)
     sizes = {a: _steps(a, t) for a in graph.axes}
-    right = unfolded.draw(found, sizes, limit=max(t, unfolded.LIMIT), relative=_endless(found))
+    right = unfolded.draw(found, sizes, limit=max(t, LIMIT), relative=_endless(found))
     pair = _with_gradients(_pair(left, right, title or "A cyclic graph and its unfolding"), found)
 
     def build() -> Page:
         return Page(left, right, _facts(graph, found, [left, right], None))
 
     return replace(pair, page=build)
-
-
-def source(graph: Graph) -> tuple[Graph, dict[Axis, int]]:
-    """The cyclic graph an unfolded one came from, and its sizes; the graph itself otherwise."""
-    origin = graph.definitions
-    if isinstance(origin, Instances):
-        return origin.graph, dict(origin.extents)
-    return graph, {}
 
 
 def _found(graph: Graph) -> tuple[Model, dict[Axis, int]]:

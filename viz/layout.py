@@ -11,9 +11,15 @@ from viz.labels import Label, Run, fitted, join, math
 from viz.style import MATH, PITCH, RADIUS, ROW
 from viz.variables import Arrow, Model, Variable, ranks
 
+LIMIT = 8  # columns before an ellipsis is used
 SPACING = 2 * RADIUS + 18
 STAGGER = 27.0
 FAN = 0.45 * ROW  # more room around a row of three or more
+
+
+def shown(n: int, limit: int = LIMIT) -> tuple[int | None, ...]:
+    """1, ..., n; above the limit 1, 2, 3, an ellipsis, n-1, n."""
+    return tuple(range(1, n + 1)) if n <= max(limit, 6) else (1, 2, 3, None, n - 1, n)
 
 
 @dataclass(frozen=True)

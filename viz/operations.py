@@ -8,24 +8,22 @@ from __future__ import annotations
 
 from unfold.errors import UnfoldError
 from unfold.graph import Graph
-from viz import labels
+from viz import labels, layered
 from viz.cells import Step
 from viz.drawing import Box, Drawing, Group, Path, Point, Repeat, Shape, Text, bounds, line, polyline
+from viz.layout import shown
 from viz.parts import Port, cell
 from viz.rails import LEVEL, layout
 from viz.style import MATH, SQUARE
+from viz.variables import model, source
 
 MOST = 20_000  # shapes; beyond that a viewer would hang
 
 
 def draw(graph: Graph, *, columns: int = 8, title: str = "", fused: bool | None = None) -> Drawing:
     """The computational graph of a step, folded or unfolded."""
-    from viz.draw import source
-
     origin, sizes = source(graph)
     if len(origin.axes) > 1:
-        from viz import layered
-
         return layered.draw(graph, title=title)
     body = cell(origin, fused)
     step = Step(body, layout(body), _roles(origin))
@@ -41,8 +39,6 @@ def draw(graph: Graph, *, columns: int = 8, title: str = "", fused: bool | None 
 
 
 def _roles(graph: Graph) -> dict[str, str]:
-    from viz.variables import model
-
     return {k: v.role for k, v in model(graph).variables.items()}
 
 
@@ -86,8 +82,6 @@ def _describe(step: Step) -> str:
 
 # ---------------------------------------------------------------------- unfolded
 def _unfolded(step: Step, n: int, columns: int, title: str) -> Drawing:
-    from viz.unfolded import shown
-
     steps = shown(n, columns)
     places: list[Point] = []
     shapes: list[Shape] = []

@@ -11,7 +11,21 @@ import numpy as np
 
 from unfold.errors import UnfoldError
 from viz import labels
-from viz.drawing import Box, Circle, Drawing, Group, Path, Point, Repeat, Shape, Text, walk
+from viz.drawing import (
+    Box,
+    Circle,
+    Drawing,
+    Group,
+    Path,
+    Point,
+    Repeat,
+    Shape,
+    Text,
+    flatten,
+    line,
+    toward,
+    walk,
+)
 from viz.svg import number
 
 SHOWS = ("values", "adjoint", "shapes")
@@ -80,10 +94,12 @@ def heat(drawing: Drawing, sizes: Mapping[str, float], what: str, log: bool = Tr
 
 
 def mix(s: float) -> str:
+    """The colour of a share between 0 and 1, as #rrggbb."""
     return "#" + "".join(f"{round(a + (b - a) * s):02X}" for a, b in zip(PALE, FULL, strict=True))
 
 
 def short(v: float) -> str:
+    """A number in two digits; 0, ∞ and NaN by their signs."""
     if math.isnan(v):
         return "NaN"
     if math.isinf(v):
@@ -133,9 +149,9 @@ def marked(drawing: Drawing, report: Any) -> Drawing:
     painted = recoloured(drawing, tone, lambda ends: ends[1] in bad)
     left, _, right, bottom = drawing.bounds
     word = labels.Run(f"{report.verdict}: {report.operation or ''} in {report.equation}")
-    line = Text(((left + right) / 2, bottom + 6), (word,), 12.0, "wrong")
+    words = Text(((left + right) / 2, bottom + 6), (word,), 12.0, "wrong")
     return replace(
-        painted, parts=(*painted.parts, line), desc=f"{drawing.desc} {report.verdict}: {report.equation}"
+        painted, parts=(*painted.parts, words), desc=f"{drawing.desc} {report.verdict}: {report.equation}"
     )
 
 
@@ -144,8 +160,6 @@ def cut(drawing: Drawing, edges: Mapping[tuple[str, str], str] | set[tuple[str, 
     added: list[Shape] = []
 
     def faint(p: Path) -> Path:
-        from viz.drawing import flatten, toward
-
         if p.ends not in edges:
             return p
         dots = flatten(p.points)
@@ -154,8 +168,6 @@ def cut(drawing: Drawing, edges: Mapping[tuple[str, str], str] | set[tuple[str, 
         q = toward(m, b, 6.0)
         dx, dy = q[0] - m[0], q[1] - m[1]
         ends = ((m[0] - dy, m[1] + dx), (m[0] + dy, m[1] - dx))
-        from viz.drawing import line
-
         added.append(Path(line(*ends), "loss", False, width=2.0))
         return replace(p, tone="faint", dashed=True)
 

@@ -8,7 +8,7 @@ from unfold.axis import Axis
 from viz import labels
 from viz.cyclic import said
 from viz.drawing import Box, Circle, Point, Text
-from viz.layout import circle, label_of, step, tone_of
+from viz.layout import circle, label_of, shown, step, tone_of
 from viz.scene import Edge
 from viz.style import EDGE, MATH, ROW
 from viz.variables import Arrow, Variable
@@ -125,8 +125,6 @@ def _out_of_box(
 def lattice(build: Builder, keys: list[str], x0: float) -> float:
     """Variables over two axes as a grid of cells: the first axis downwards, the second to the
     right. Returns the width it takes."""
-    from viz.unfolded import shown
-
     model = build.model
     rows, cols = model.variables[next(k for k in keys if len(model.variables[k].axes) > 1)].axes[:2]
     down, right = shown(build.sizes[rows], 6), shown(build.sizes[cols], 6)

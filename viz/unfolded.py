@@ -14,13 +14,12 @@ from unfold.axis import Axis
 from viz import labels
 from viz.cyclic import describe, said
 from viz.drawing import Box, Drawing, Point, Text, bounds
-from viz.layout import Step, circle, groups, looks, step, variants
+from viz.layout import LIMIT, Step, circle, groups, looks, shown, step, variants
 from viz.scene import BOWS, Edge, Scene
 from viz.several import fan, lattice
 from viz.style import EDGE, MATH, ROW
 from viz.variables import Arrow, Model
 
-LIMIT = 8  # columns before an ellipsis is used
 GAP = 120.0  # between groups
 OVER = (58.0, 42.0, 78.0, 104.0, 140.0)  # a context is led over the edges that ask for it
 
@@ -59,11 +58,6 @@ class Columns:
         if not self.relative:
             return str(at)
         return self.axis.name + (f"{at:+d}" if at else "")
-
-
-def shown(n: int, limit: int = LIMIT) -> tuple[int | None, ...]:
-    """1, ..., n; above the limit 1, 2, 3, an ellipsis, n-1, n."""
-    return tuple(range(1, n + 1)) if n <= max(limit, 6) else (1, 2, 3, None, n - 1, n)
 
 
 def draw(

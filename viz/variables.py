@@ -16,6 +16,7 @@ from unfold.axis import Axis, Index
 from unfold.graph import Graph, postorder
 from unfold.node import Input, Node, Param, Symbol
 from unfold.ops.time import At, Delay, Place, Reverse
+from unfold.unfolding import Instances
 
 Pattern = tuple[Index | None, ...]  # where a source is read, per axis of it; None: all of it
 ADDITIVE = {"add", "subtract", "concat", "stack", "where", "equal", "less", "less_equal"}
@@ -143,6 +144,14 @@ def _only_sums(node: Node) -> bool:
     return all(
         n.op.name in SUMS for n in postorder([node]) if not isinstance(n.op, Symbol | Input | Param)
     ) and any(isinstance(n.op, Symbol) for n in postorder([node]))
+
+
+def source(graph: Graph) -> tuple[Graph, dict[Axis, int]]:
+    """The cyclic graph an unfolded one came from, and its sizes; the graph itself otherwise."""
+    origin = graph.definitions
+    if isinstance(origin, Instances):
+        return origin.graph, dict(origin.extents)
+    return graph, {}
 
 
 Where = tuple[tuple[Axis, Index | None], ...]
