@@ -83,6 +83,7 @@ def _describe(step: Step) -> str:
 # ---------------------------------------------------------------------- unfolded
 def _unfolded(step: Step, n: int, columns: int, title: str) -> Drawing:
     steps = shown(n, columns)
+    ports = step.cell.ports.values()
     places: list[Point] = []
     shapes: list[Shape] = []
     x = 0.0
@@ -98,8 +99,12 @@ def _unfolded(step: Step, n: int, columns: int, title: str) -> Drawing:
         places.append((x, 0.0))
         shapes.append(Group(tuple(step.discs(str(at))), (x, 0.0)))
         x += step.pitch
+    if not places:  # an empty sequence: only what stands before it
+        alone = [labels.math(p.name, sup=str(1 - p.lag) if p.lag > 0 else str(-p.lag)) for p in ports]
+        names = tuple(Text((60.0 * k, 0.0), name, MATH) for k, name in enumerate(alone))
+        return Drawing(names, title or "The operations of 0 steps", "An empty sequence")
     ends: list[Shape] = []
-    for port in step.cell.ports.values():
+    for port in ports:
         ends += _ends(step, port, places[0][0], places[-1][0], n)
     body: list[Shape] = [Repeat((step.frame(),), tuple(places)), Repeat(step.body(), tuple(places))]
     head = title or f"The operations of {n} steps"

@@ -34,7 +34,7 @@ def fan(build: Builder, keys: list[str]) -> None:
     main = next((a for a in model.variables[uses[0].source].axes if a != over), over)
     below, beside = build.column.get(over), build.column.get(main)
     known = [s for s in beside.steps if s is not None] if beside else []
-    if below is None or beside is None or not known:
+    if below is None or beside is None or not known or not build.members[over]:
         return
     at = known[min(1, len(known) - 1)]
     x = (below.left + below.right) / 2
