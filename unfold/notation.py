@@ -159,7 +159,7 @@ class Writer:
         same = [self.families.get(p.symbol, p.symbol) == family for p in (a, b)]
         chains = level not in (5, 6) or symbol in self.associative
         left = a.level > level or (a.level == level and same[0] and chains)
-        tight = symbol in self.associative and same[1] and (b.symbol == symbol or level == SUM)
+        tight = symbol in self.associative and same[1] and (b.symbol == symbol or family != "*")
         right = (b.level > level or (b.level == level and tight)) and not self.is_negative(b)
         texts = [p.text if bare else self.brackets(p.text) for p, bare in ((a, left), (b, right))]
         return Piece(self.joined(texts[0], symbol, texts[1]), level, symbol)
