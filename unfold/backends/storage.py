@@ -16,6 +16,7 @@ from unfold.binding import Array
 Letter = Any  # what a dimension of an array is: an axis, or a number or letter for the value's
 Letters = tuple[Letter, ...]
 RESERVED = {"np", "dtype", "empty", "zeros", "dot", "copyto", "run", "make", "zip", "list", "range"}
+RESERVED |= {name for name in dir(np) if isinstance(getattr(np, name), np.ufunc)}
 
 
 @dataclass(eq=False)
@@ -100,6 +101,8 @@ class Source:
         return Var(name, letters, np.empty(shape, dtype), False, True)
 
     def dtype(self, dtype: Any) -> str:
+        if np.dtype(dtype).kind == "c":
+            return "np.result_type(dtype, np.complex64)"  # also where the rest is real
         return {"bool": "bool", "int64": "int"}.get(np.dtype(dtype).name, "dtype")
 
     def constant(self, wish: str, value: Any) -> str:

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from unfold.axis import Axis
-from unfold.dims import Dim, Shape, canonical, show
+from unfold.dims import Dim, Shape, multiply, show
 from unfold.errors import DefinitionError, ShapeMismatch
 from unfold.node import Node, apply, as_node, call, enlist
 from unfold.op import Along, register
-from unfold.ops.index import Take
+from unfold.ops.index import Scatter, Take
 from unfold.ops.reduce import one, split_over
 from unfold.ops.shape import dim_of
 from unfold.ops.time import step
@@ -179,8 +179,6 @@ def take(a: Any, i: Any, axis: int = 0, over: Axis | None = None) -> Node:
 def scatter_add(a: Any, i: Any, b: Any) -> Node:
     """a with the rows of b added at the integer indices i of its first dimension."""
     a, i, b = as_node(a), as_node(i), as_node(b)
-    from unfold.ops.index import Scatter
-
     if not a.shape or (*i.shape, *a.shape[1:]) != b.shape:
         raise ShapeMismatch(
             f"scatter_add: at indices {show(i.shape)} of {show(a.shape)} go rows of shape "
@@ -212,7 +210,7 @@ def choose_by_data(a: Node, keys: list[Any]) -> Node:
     for k, n in zip(data, sizes, strict=True):
         i, size = as_node(keys[k]), call("extent", n)
         flat = flat * size + call("where", call("less", i, 0), i + size, i)
-    a = call("reshape", a, (canonical(_product(sizes)), *a.shape[len(data) :]))
+    a = call("reshape", a, (multiply(*sizes), *a.shape[len(data) :]))
     rest = keys[len(data) :]
     out = take(a, flat)
     return out[(*[slice(None)] * len(flat.shape), *rest)] if rest else out
@@ -241,9 +239,3 @@ def _one_by_data(a: Node, keys: list[Any], at: int) -> Node:
         if isinstance(n, int):
             key = key % n if n else key
     return take(a, key, at)
-
-
-def _product(sizes: Sequence[Dim]) -> Dim:
-    from unfold.dims import multiply
-
-    return multiply(*sizes)

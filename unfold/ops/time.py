@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,7 +182,7 @@ class Zeros(Leaf):
     symbol: ClassVar[str] = "0"
 
 
-def sources(node: Node, at: Ints, size: int) -> tuple[Ints, Ints]:
+def sources(node: Node, at: NDArray[Any], size: int) -> tuple[Ints, Ints]:
     """`sources` of a time operation at the given steps; an error names the read and its line."""
     assert isinstance(node.op, Structural)
     try:
