@@ -110,7 +110,7 @@ def model(seed: int, steps: int | None = None) -> Model:
     x[0] = param("d")
     x[-1] = 0.25
     z[t.last + 1] = param()
-    vectors, scalars = [], []  # what earlier groups computed, and their boundaries' reach
+    vectors: list[Any] = []  # what earlier groups computed
 
     def scale(term: Any) -> Any:
         kind = rng.randrange(4)

@@ -205,7 +205,7 @@ def test_the_gradients_of_a_system_commute_with_unfolding(name):
     graph = build()
     sizes = {n: 2 + k % 2 for k, n in enumerate(sorted(names_of(graph)))}
     rng = np.random.default_rng(0)
-    steps = {a.name: 2 + k for k, a in enumerate(graph.axes)}
+    steps = {a.name: a.size or 2 + k for k, a in enumerate(graph.axes)}
     lengths = {a: steps[a.name] for a in graph.axes}
     arrays = {n: 0.5 * rng.normal(size=shape(u, sizes)) for n, u in graph.params.items()}
     for n, u in graph.inputs.items():

@@ -32,8 +32,8 @@ def value(text):
 def test_the_one_spelling_is_spelled_like_itself_and_means_the_same(text):
     try:
         one = dims.canonical(text)
-    except DefinitionError as error:
-        assert "cannot be negative" in str(error)
+    except DefinitionError:
+        assert value(text) < 0
         return
     assert dims.canonical(one) == one
     if value(text) >= 0:
@@ -56,7 +56,7 @@ def test_a_linear_dimension_is_solved_for_its_name(slope, offset, size):
     dim = dims.add(dims.multiply(slope, "n"), offset)
     total = slope * size + offset
     assert dims.solve(dim, total, {}) == ("n", size)
-    assert dims.solve(dims.multiply(dim, "m"), 2 * total, {"m": 2}) == (("n", size) if total else ("n", size))
+    assert dims.solve(dims.multiply(dim, "m"), 2 * total, {"m": 2}) == ("n", size)
 
 
 def test_what_does_not_fix_a_name_solves_nothing():
@@ -92,7 +92,7 @@ def test_any_identifier_is_a_name_also_a_word_of_python(text):
 )
 def test_text_that_is_no_dimension_is_refused(text):
     with pytest.raises(
-        DefinitionError, match="not a dimension: .* write an integer, a name, or sums and products"
+        DefinitionError, match=r"not a dimension: .* write an integer, a name, or sums and products"
     ):
         dims.canonical(text)
 

@@ -310,7 +310,7 @@ def test_an_index_by_data_says_how_to_choose_by_data(t):
 @pytest.mark.parametrize("key", [1.5, "a", None, slice(1, 2), True, 2j])
 def test_other_things_are_no_index(t, key):
     with pytest.raises(
-        DefinitionError, match="an index is t, t plus or minus whole steps, t.last, or an integer"
+        DefinitionError, match=r"an index is t, t plus or minus whole steps, t\.last, or an integer"
     ):
         uf.input("x", over=t)[key]
 
@@ -388,7 +388,7 @@ def test_an_equation_of_the_wrong_shape_names_the_declaration(t):
 
 def test_a_number_for_a_whole_equation_says_how_to_repeat_it(t):
     h = uf.var("h", "hidden", over=t)
-    with pytest.raises(ShapeMismatch, match="to repeat a number, uf.broadcast_to"):
+    with pytest.raises(ShapeMismatch, match=r"to repeat a number, uf\.broadcast_to"):
         h[t] = 0
     h[0] = 0  # a boundary may be a number
 
@@ -403,7 +403,7 @@ def test_an_equation_over_more_axes_than_its_variable_is_refused(t):
 def test_a_wider_dtype_than_declared_is_refused(t):
     k = uf.var("k", over=t, dtype=int)
     with pytest.raises(
-        ShapeMismatch, match="k is declared int at .* the right side is float; declare it dtype=float"
+        ShapeMismatch, match=r"k is declared int at .* the right side is float; declare it dtype=float"
     ):
         k[t] = 0.5
 

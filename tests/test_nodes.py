@@ -43,7 +43,7 @@ def test_nodes_are_equal_only_to_themselves():
 @pytest.mark.parametrize("other", [0, 1.5, np.ones(3), np.float64(2), True])
 def test_a_comparison_with_a_number_points_to_equal(x, other):
     for compare in (lambda: x == other, lambda: x != other):
-        with pytest.raises(DefinitionError, match="nodes compare by identity; write uf.equal"):
+        with pytest.raises(DefinitionError, match=r"nodes compare by identity; write uf\.equal"):
             compare()
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
-from unfold.axis import Axis
+from unfold.axis import Axis, Index
 from unfold.binding import signature
 from unfold.dims import show
 from unfold.errors import NotDifferentiable, UnknownName
@@ -76,7 +76,7 @@ def _unread(graph: Graph, name: str) -> dict[str, Node]:
     leaf, lead = graph.spare.get(name, (None, ()))
     if leaf is None or not isinstance(leaf.op, Named):
         return {}
-    places = [range(1, n + 1) if isinstance(n, int) else [n.now] for n in lead]
+    places: list[list[Index | int]] = [list(range(1, n + 1)) if isinstance(n, int) else [n.now] for n in lead]
     if all(isinstance(n, Axis) for n in lead):
         return {name: leaf}
     axes = tuple(n for n in lead if isinstance(n, Axis))

@@ -100,7 +100,7 @@ def components(nodes: Iterable[Node], edges: Iterable[Edge]) -> list[list[Node]]
                 if work:
                     low[work[-1][0]] = min(low[work[-1][0]], low[node])
                 if low[node] == number[node]:
-                    part = []
+                    part: list[Node] = []
                     while not part or part[-1] is not node:
                         part.append(stack.pop())
                         held.discard(part[-1])
@@ -108,7 +108,9 @@ def components(nodes: Iterable[Node], edges: Iterable[Edge]) -> list[list[Node]]
     return out
 
 
-def potentials(nodes: list[Node], edges: list[Edge], weights: Sequence[int]) -> dict[Node, int] | list[Edge]:
+def potentials(
+    nodes: Sequence[Node], edges: Sequence[Edge], weights: Sequence[int]
+) -> dict[Node, int] | list[Edge]:
     """Shortest distances from zeros, or the edges of a negative cycle."""
     pi = dict.fromkeys(nodes, 0)
     via: dict[Node, Edge] = {}

@@ -25,22 +25,28 @@ def simplify(graph: Graph, inline: Iterable[Node] = ()) -> Graph:
     free = set(inline)
     axes = {name: node.axes for name, node in graph.outputs.items()}
     while True:
-        merged: dict[tuple[object, ...], Node] = {}
-
-        def rule(node: Node, inputs: tuple[Node, ...]) -> Node:
-            new = _improve(_renew(node, inputs))
-            key = (new.op, new.inputs, new.axes, new.shape, new.dtype)
-            return new if isinstance(new.op, Named) else merged.setdefault(key, new)
-
-        graph = rewrite(graph, rule)
-        plain = {
-            s: graph.definitions[s]
-            for s in free
-            if s in graph.definitions and _is_plain(graph.definitions[s], s)
-        }
+        graph = _improved(graph)
+        bodies = {s: graph.definitions[s] for s in free if s in graph.definitions}
+        plain = {s: body for s, body in bodies.items() if _is_plain(body, s)}
         if not plain:
             return with_axes(graph, axes)
-        graph = rewrite(graph, lambda n, inputs: _resolve(plain, n) if n in plain else rebuild(n, inputs))
+        graph = _inlined(graph, plain)
+
+
+def _improved(graph: Graph) -> Graph:
+    """One pass of the rules over all nodes, equal nodes made one."""
+    merged: dict[tuple[object, ...], Node] = {}
+
+    def rule(node: Node, inputs: tuple[Node, ...]) -> Node:
+        new = _improve(_renew(node, inputs))
+        key = (new.op, new.inputs, new.axes, new.shape, new.dtype)
+        return new if isinstance(new.op, Named) else merged.setdefault(key, new)
+
+    return rewrite(graph, rule)
+
+
+def _inlined(graph: Graph, plain: Mapping[Node, Node]) -> Graph:
+    return rewrite(graph, lambda n, inputs: _resolve(plain, n) if n in plain else rebuild(n, inputs))
 
 
 def _is_plain(body: Node, symbol: Node) -> bool:

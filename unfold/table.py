@@ -10,7 +10,7 @@ symbol that merely renames or moves a value (`g[t] = h[t-1]`) is a row, a copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -85,7 +85,7 @@ class Table:
 
     def inputs(self, row: int) -> list[int]:
         """The rows a row reads, in the order of its arguments."""
-        return self.parents[self.offsets[row] : self.offsets[row + 1]].tolist()
+        return [int(p) for p in self.parents[self.offsets[row] : self.offsets[row + 1]]]
 
     @cached_property
     def readers(self) -> tuple[Rows, Rows]:
@@ -98,7 +98,7 @@ class Table:
     def users(self, row: int) -> list[int]:
         """The rows that read a row (twice where it is read twice)."""
         offsets, readers = self.readers
-        return readers[offsets[row] : offsets[row + 1]].tolist()
+        return [int(r) for r in readers[offsets[row] : offsets[row + 1]]]
 
     @cached_property
     def order(self) -> Rows:
@@ -131,7 +131,7 @@ def build(graph: Graph, sizes: Mapping[Axis, int]) -> Table:
     """The table of a graph, tiled over the axes in `sizes`. Time operations on those axes
     vanish into the numbers of the parents; without any (`{}`) it is the cyclic graph itself."""
     own = [n for n in graph.order if _has_row(graph, n, sizes)]
-    own += _zeros(n for n in graph.order if isinstance(n.op, Structural) and n.op.axis in sizes)
+    own += _zeros(graph.order, sizes)
     blocks: list[Block] = []
     block_of: dict[Node, int] = {}
     base = 0
@@ -158,9 +158,10 @@ def _has_row(graph: Graph, node: Node, sizes: Mapping[Axis, int]) -> bool:
     return not (isinstance(node.op, Structural) and node.op.axis in sizes)
 
 
-def _zeros(moves: Iterator[Node]) -> list[Node]:
+def _zeros(nodes: Iterable[Node], sizes: Mapping[Axis, int]) -> list[Node]:
     """One node of zeros for each kind of value that a time operation may fill in."""
-    return list({(n.shape, n.dtype): zeros(n.shape, n.dtype) for n in moves if n.op.fills(n)}.values())
+    fill = [n for n in nodes if isinstance(n.op, Structural) and n.op.axis in sizes and n.op.fills(n)]
+    return list({(n.shape, n.dtype): zeros(n.shape, n.dtype) for n in fill}.values())
 
 
 @dataclass(frozen=True)

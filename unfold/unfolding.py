@@ -73,7 +73,7 @@ def needs(graph: Graph, node: Node, at: Steps, extents: Mapping[Axis, int]) -> l
         which, index = sources(node, np.asarray(at.get(op.axis, 0)), extents[op.axis])
         return [(node.inputs[int(which)], {**at, op.axis: int(index)})] if which >= 0 else []
     whole = [a for a in op.spans if a in extents]
-    out = []
+    out: list[tuple[Node, Steps]] = []
     for u in graph.inputs_of(node):
         mine = [a for a in whole if a in u.axes]
         for steps in product(*(range(1, extents[a] + 1) for a in mine)):
