@@ -47,9 +47,7 @@ def test_pictures_are_the_ones_their_programs_draw(tmp_path, monkeypatch):
     assert len(shown) == 5
     for name in shown:
         fresh = (tmp_path / Path(name).name).read_bytes()
-        assert (ROOT / name).read_bytes() == fresh, (
-            f"{name} is older than the code: run its README line again"
-        )
+        assert (ROOT / name).read_bytes() == fresh, f"{name} is out of date: run its README line"
 
 
 def test_every_picture_and_file_it_names_is_there():
