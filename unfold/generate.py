@@ -19,7 +19,8 @@ from unfold.errors import BadName, DefinitionError, UnfoldError, UnknownName
 from unfold.graph import Graph, reach, rebuild, rewrite
 from unfold.legality import check_legality
 from unfold.node import Input, Node, Symbol, call
-from unfold.streaming import Stream, stream
+from unfold.states import Stream
+from unfold.streaming import stream
 
 
 @dataclass(frozen=True)

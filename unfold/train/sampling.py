@@ -9,7 +9,8 @@ import numpy as np
 
 from unfold.generate import choose
 from unfold.graph import Graph
-from unfold.streaming import Stream, stream
+from unfold.states import Stream
+from unfold.streaming import stream
 from unfold.train.models import carried
 from unfold.train.text import Vocabulary
 
