@@ -69,7 +69,8 @@ def _function(graph: Graph, backend: str, optimise: tuple[str, ...] | None) -> C
         if form in known:
             return Result(known[form](arrays))
         bound = bind(graph, arrays)
-        key = tuple((name, a.shape, a.dtype) for name, a in bound.arrays.items())
+        lengths = tuple(bound.extents.items())  # the call itself may say how long an axis is
+        key = (lengths, *((name, a.shape, a.dtype) for name, a in bound.arrays.items()))
         if key not in made:
             made[key] = _build(graph, bound, backend, optimise)
         outputs = made[key](bound)
@@ -78,7 +79,8 @@ def _function(graph: Graph, backend: str, optimise: tuple[str, ...] | None) -> C
             for name, a in bound.arrays.items()
             if hasattr(arrays[name], "dtype")
         )
-        if plain and not steps and same and all(isinstance(a, np.ndarray) for a in arrays.values()):
+        whole = arrays.keys() == bound.arrays.keys()
+        if plain and whole and not steps and same and all(isinstance(a, np.ndarray) for a in arrays.values()):
             run = made[key]
             known[form] = lambda given: run(Binding(given, bound.dtype, bound.sizes, bound.extents))
         return Result(_regroup(outputs) if steps else outputs)
