@@ -9,11 +9,11 @@ from typing import Any
 from unfold.axis import Axis
 from unfold.errors import UnfoldError
 from unfold.graph import Graph
-from viz import concrete, cyclic, labels, operations, overlay, unfolded
+from viz import concrete, cyclic, labels, layered, operations, overlay, unfolded
 from viz.drawing import Drawing, Group, Path, Text, bounds, line
 from viz.html import Page
 from viz.layout import LIMIT
-from viz.variables import Model, model, source
+from viz.variables import Model, model, plates, source, without
 
 LEVELS = ("variables", "operations")
 
@@ -56,13 +56,15 @@ def draw(
         )
     if level == "operations":
         return operations.draw(graph, columns=columns, title=title)
-    found, sizes = _found(graph)
+    found, sizes, quiet = _found(graph)
     found = replace(found, title=title)
     if run is not None and not sizes:
         sizes = {a: n for a, n in run.bound.extents.items() if a in found.axes}
+    if sizes and any(a not in sizes for a in found.axes):  # unfolded along some axes only
+        return layered.draw(graph, title=title)
     weights = _weights(found, run)
     whole = unfolded.draw(found, sizes, limit=columns, weights=weights) if sizes else None
-    drawing = _with_gradients(whole or cyclic.draw(found), found)
+    drawing = _on_plate(_with_gradients(whole or cyclic.draw(found), found), quiet)
     if show:
         drawing = overlay.shown(drawing, run, show)
     if report is not None:
@@ -89,11 +91,13 @@ def unfolding(graph: Graph, t: int = 3, *, title: str = "") -> Drawing:
         raise UnfoldError("this graph has no axis, so there is nothing to unfold: use viz.draw")
     if t < 1:
         raise UnfoldError(f"t={t}: the number of columns is 1 or more")
-    found = replace(model(graph), title=title)
+    found, _, quiet = _found(graph)
+    found = replace(found, title=title)
     left = cyclic.draw(found)
-    sizes = {a: _steps(a, t) for a in graph.axes}
+    sizes = {a: _steps(a, t) for a in found.axes}
     right = unfolded.draw(found, sizes, limit=max(t, LIMIT), relative=_endless(found))
-    pair = _with_gradients(_pair(left, right, title or "A cyclic graph and its unfolding"), found)
+    pair = _pair(left, right, title or "A cyclic graph and its unfolding")
+    pair = _on_plate(_with_gradients(pair, found), quiet)
 
     def build() -> Page:
         return Page(left, right, _facts(graph, found, [left, right], None))
@@ -101,10 +105,23 @@ def unfolding(graph: Graph, t: int = 3, *, title: str = "") -> Drawing:
     return replace(pair, page=build)
 
 
-def _found(graph: Graph) -> tuple[Model, dict[Axis, int]]:
+def _found(graph: Graph) -> tuple[Model, dict[Axis, int], tuple[Axis, ...]]:
+    """What to draw, the sizes if it is unfolded, and the axes on whose plate all of it stands."""
     origin, sizes = source(graph)
     explicit = concrete.model(graph) if not graph.axes and not sizes else None
-    return explicit or (model(origin), sizes)
+    found, sizes = explicit or (model(origin), sizes)
+    quiet = plates(found)
+    return without(found, *quiet), {a: n for a, n in sizes.items() if a not in quiet}, quiet
+
+
+def _on_plate(drawing: Drawing, quiet: tuple[Axis, ...]) -> Drawing:
+    """A line below that says over which further axes the same picture stands."""
+    if not quiet:
+        return drawing
+    left, _, right, bottom = drawing.bounds
+    words = (labels.Run("for every "), *labels.join([labels.expression(a.name) for a in quiet]))
+    note = Text(((left + right) / 2, bottom + 4), words, 13.0)
+    return replace(drawing, parts=(*drawing.parts, note))
 
 
 def _steps(axis: Axis, otherwise: int) -> int:

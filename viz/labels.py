@@ -13,7 +13,7 @@ _LETTERS = (
     "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
 )
 GREEK = dict(zip(_LETTERS.split(), "αβγδεζηθικλμνξοπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ", strict=True))
-HATS = {"hat": "\u0302", "bar": "\u0304", "tilde": "\u0303"}
+HATS = {"hat": "\u0302", "bar": "\u0304", "tilde": "\u0303", "dot": "\u0307"}
 SMALL = 0.68  # size of a raised or lowered run
 RAISE, LOWER = -0.42, 0.22  # in em
 LONGEST = 14
@@ -102,6 +102,8 @@ def _split(name: str) -> tuple[str, str]:
     """A name as its letter and its subscript."""
     name = _short(name)
     base, _, index = name.partition("_")
+    if len(base) == 1 and index in HATS:
+        return _glyph(base + index), ""
     if base and index and "_" not in index:
         return _glyph(base), index
     found = re.fullmatch(r"([^\W\d_]+)(\d+)('*)", name)

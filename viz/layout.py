@@ -9,7 +9,7 @@ from unfold.dims import show
 from viz.drawing import Circle
 from viz.labels import Label, Run, fitted, join, math
 from viz.style import MATH, PITCH, RADIUS, ROW
-from viz.variables import Arrow, Model, Variable, ranks
+from viz.variables import DERIVED, Arrow, Model, Variable, counterpart, ranks
 
 LIMIT = 8  # columns before an ellipsis is used
 SPACING = 2 * RADIUS + 18
@@ -45,7 +45,7 @@ class Step:
 def step(model: Model, keys: Sequence[str]) -> Step:
     """Rows by topological order; several of a row side by side, those with a loop of their
     own at heights of their own (so that no loop of one runs through another)."""
-    adjoint = {k: k.removeprefix("d").rstrip("'") for k in keys if model.variables[k].role == "adjoint"}
+    adjoint = {k: counterpart(k) for k in keys if model.variables[k].role in DERIVED}
     if any(base in keys for base in adjoint.values()):
         return _beside(step(model, [k for k in keys if k not in adjoint]), adjoint)
     rows = _rows(model, keys)
@@ -89,14 +89,19 @@ def _loops(model: Model, key: str) -> bool:
 
 
 def _ordered(model: Model, row: list[str], rows: Mapping[str, int]) -> list[str]:
-    """Those that skip rows on the left, so that their edges pass outside."""
+    """Those that skip rows on the left, so that their edges pass outside; then what is looked
+    up by (the keys of a memory), then what is looked up."""
 
     def leap(k: str) -> int:
         return max(
             (rows[a.target] - rows[k] for a in model.out_of(k) if a.near and a.target in rows), default=0
         )
 
-    return sorted(row, key=lambda k: -leap(k))
+    def width(k: str) -> int:
+        found = [model.variables[a.target] for a in model.out_of(k) if a.target in model.variables]
+        return max((len(v.axes) for v in found), default=0)
+
+    return sorted(row, key=lambda k: (-leap(k), -width(k)))
 
 
 def _rows(model: Model, keys: Sequence[str]) -> dict[str, int]:
@@ -274,9 +279,11 @@ def looks(model: Model, a: Arrow, colours: Mapping[str, str]) -> tuple[str, Labe
     """Colour, label and dashes of an arrow. What flows back is labelled by transposes; a value
     that a derivative looks up is only hinted at."""
     target, source = (model.variables.get(k) for k in (a.target, a.source))
-    if target is not None and target.role == "adjoint":
-        if source is None or source.role != "adjoint":
+    if target is not None and target.role in DERIVED:
+        if source is None or source.role not in DERIVED:
             return "faint", (), True
+        if target.role == "tangent":
+            return "gradient", label_of(a), False
         return "gradient", join([(*math(p), Run("⊤", shift=1)) for p in a.carries[:2]], ""), False
     return tone_of(model, a, colours), label_of(a), False
 

@@ -36,6 +36,7 @@ TONES: dict[str, Tone] = {
     "loss": Tone("#FBE3E3", "#C53030", "#4A1A1D", "#FC8181"),
     "target": Tone("#EDEFF2", "#4A5568", "#242C3A", "#A0AEC0"),
     "adjoint": Tone("#FBE3EE", "#B83280", "#471A36", "#F687B3"),
+    "tangent": Tone("#FDF3D8", "#B83280", "#43300F", "#F687B3"),
     "gate": Tone("#FEF3C7", "#B7791F", "#3F320C", "#ECC94B"),
     "pointwise": Tone("#F9D5E2", "#B83280", "#471A36", "#F687B3"),
     "cell": Tone("#F3F8F3", "#A3C4AE", "#111D18", "#3B6B4E"),

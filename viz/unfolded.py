@@ -272,7 +272,8 @@ class Builder:
             ends = (source, into)
             mine = label if words else ()
             lines = dashed or hint
-            bows = OVER if a.source in self.gathered else BOWS
+            over = a.source in self.gathered and self.model.variables[a.source].role == "hidden"
+            bows = OVER if over else BOWS
             words_ = said(self.model, a)
             self.scene.connect(Edge(ends, kind, tone, mine, a.carries, lines, title=words_, bows=bows))
 

@@ -18,6 +18,7 @@ from unfold.node import Input, Node, Param, Symbol
 from unfold.ops.time import At, Delay, Place, Reverse
 from unfold.unfolding import Instances
 
+DERIVED = ("adjoint", "tangent")
 Pattern = tuple[Index | None, ...]  # where a source is read, per axis of it; None: all of it
 ADDITIVE = {"add", "subtract", "concat", "stack", "where", "equal", "less", "less_equal"}
 SUMS = {"sum", "mean", "divide", "multiply", "constant", "size", "extent", "cast", "add", "reshape"}
@@ -93,6 +94,45 @@ class Model:
         return [a for a in self.arrows if a.source == key]
 
 
+def without(found: Model, *axes: Axis) -> Model:
+    """The same picture for one place of the axes: what stands on a plate, drawn once."""
+    over = {k: v.axes for k, v in (*found.variables.items(), *found.boundaries.items())}
+    variables = {k: replace(v, axes=_less(v.axes, axes)) for k, v in found.variables.items()}
+    boundaries = {
+        k: replace(v, axes=_less(v.axes, axes), index=tuple(i for i in v.index if i.axis not in axes))
+        for k, v in found.boundaries.items()
+    }
+    names = {k: b.key for k, b in boundaries.items()}
+    arrows = tuple(
+        replace(
+            a,
+            source=names.get(a.source, a.source),
+            target=names.get(a.target, a.target),
+            at=tuple(i for i, axis in zip(a.at, over.get(a.source, ()), strict=False) if axis not in axes),
+        )
+        for a in found.arrows
+    )
+    return replace(
+        found, variables=variables, boundaries={b.key: b for b in boundaries.values()}, arrows=arrows
+    )
+
+
+def plates(found: Model) -> tuple[Axis, ...]:
+    """Axes along which nothing depends on anything, such as the examples of a batch; never all."""
+    busy: set[Axis] = set()
+    for a in found.arrows:
+        source = found.variables.get(a.source) or found.boundaries.get(a.source)
+        for axis, i in zip(source.axes if source else (), a.at, strict=False):
+            if i is None or i.kind != "now" or i.offset:
+                busy.add(axis)
+    quiet = tuple(a for a in found.axes if a not in busy)
+    return quiet if len(quiet) < len(found.axes) else quiet[1:]
+
+
+def _less(axes: tuple[Axis, ...], gone: tuple[Axis, ...]) -> tuple[Axis, ...]:
+    return tuple(a for a in axes if a not in gone)
+
+
 # ---------------------------------------------------------------------- extraction
 def model(graph: Graph) -> Model:
     """The variable level of a graph that has axes (or none at all: a feed-forward DAG)."""
@@ -103,6 +143,8 @@ def model(graph: Graph) -> Model:
     gradients: list[str] = []
     for node in graph.order:
         if isinstance(node.op, Input):
+            if node.op.label.endswith("_dot") and node.op.label[:-4] in graph.params:
+                continue  # the direction in which a parameter moves, not a variable
             things[str(node.op)] = Variable(str(node.op), node.axes, node, "input")
         elif isinstance(node.op, Symbol):
             fixed = any(i.kind != "now" for i in node.op.index if isinstance(i, Index))
@@ -248,12 +290,12 @@ def with_roles(
     for key, v in things.items():
         own = [a for a in out.get(key, []) if a.moves and a.target in _upstream(key, into)]
         back, forth = (any(sign in _signs(a) for a in own) for sign in (-1, 1))
-        base = key.removeprefix("d").rstrip("'")
+        base = counterpart(key)
         number = not v.node.shape and v.node.dtype == "float"
         if v.role == "input":
             roles[key] = "input"
-        elif key.startswith("d") and base in things and set(things[base].axes) == set(v.axes):
-            roles[key] = "adjoint"
+        elif base in things and set(things[base].axes) == set(v.axes):
+            roles[key] = "tangent" if key.endswith("_dot") else "adjoint"
         elif key in states:
             roles[key] = "reverse" if back and not forth else "state"
         elif number and not out.get(key) and (key in summed or (v.role == "output" and not v.axes)):
@@ -262,7 +304,7 @@ def with_roles(
             roles[key] = "output" if key in direct or v.role == "output" else "hidden"
     for key, v in things.items():
         readers = [a.target for a in out.get(key, []) if a.near]
-        losses = bool(readers) and all(roles.get(r) in ("loss", "adjoint") for r in readers)
+        losses = bool(readers) and all(roles.get(r) in ("loss", *DERIVED) for r in readers)
         if v.role == "input" and losses:
             roles[key] = "target"
         elif roles[key] == "hidden" and losses and any(a.target == key for a in arrows):
@@ -279,10 +321,17 @@ def with_roles(
 def _flows(a: Arrow, roles: Mapping[str, str], into: Mapping[str, list[Arrow]]) -> bool:
     """Into an adjoint only what flows back is drawn, not the values that its derivative looks
     up; but where the flow starts, what it starts from is."""
-    if roles.get(a.target) != "adjoint" or roles.get(a.source) == "adjoint":
+    if roles.get(a.target) not in DERIVED or roles.get(a.source) in DERIVED:
         return True
-    fed = any(roles.get(b.source) == "adjoint" and b.source != a.target for b in into[a.target])
+    fed = any(roles.get(b.source) in DERIVED and b.source != a.target for b in into[a.target])
     return not fed and a.near
+
+
+def counterpart(key: str) -> str:
+    """The variable that an adjoint (dh) or a tangent (h_dot) belongs to, going by its name."""
+    if key.endswith("_dot"):
+        return key.removesuffix("_dot")
+    return key.removeprefix("d").rstrip("'") if key.startswith("d") else ""
 
 
 def _signs(a: Arrow) -> set[int]:
