@@ -218,3 +218,14 @@ def test_the_adjoint_of_a_legal_system_is_legal():
             assert_an_order(backward, dict.fromkeys(graph.axes, 3))
             checked += 1
     assert checked > 30
+
+
+def test_a_system_legal_only_at_its_fixed_size_runs_and_differentiates():
+    t = uf.axis("t", size=2)
+    h, x = uf.var("h", over=t), uf.input("x", over=t)
+    h[0] = h[-1] = h[t.last + 1] = 1.0
+    h[t] = h[t - 2] * 2 + h[t + 1] * x[t]
+    graph = uf.graph(h=h[t], loss=uf.sum(h[t], over=t))
+    for form in (graph, graph.unfold(t=2)):
+        assert form(x=[1.0, 2.0]).h.tolist() == [2 + (2 + 2) * 1, 2 + 2]
+        assert form.grad("loss", "x")(x=[1.0, 2.0])["x"].tolist() == [4, 1 + 1]

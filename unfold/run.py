@@ -18,7 +18,7 @@ from unfold.backends import numpy as printed
 from unfold.backends import reference
 from unfold.backends.reference import Reference
 from unfold.binding import Array, Binding, bind, example
-from unfold.errors import BindingError, UnfoldError, UnknownName
+from unfold.errors import BindingError, DefinitionError, UnfoldError, UnknownName
 from unfold.graph import Graph, Wrt
 from unfold.node import Input, Named, Node, constant
 from unfold.ops.time import zeros
@@ -94,7 +94,7 @@ def _build(
     if backend != "reference" and len(graph.order) <= LARGEST:
         try:
             return printed.compile(graph, bound, optimise, _wants_jit(backend))
-        except CannotPlan:
+        except (CannotPlan, DefinitionError):  # the latter: legal only at the size of a fixed axis
             pass
     return reference.compile(graph)
 
