@@ -19,9 +19,10 @@ from unfold.forms import At
 from unfold.graph import Graph, postorder
 from unfold.listing import Listing, lines, roles
 from unfold.node import Node
-from unfold.notation import ATOM, PRODUCT, SUM, UNARY, Piece, Steps, Writer
+from unfold.notation import ATOM, PRODUCT, SUM, UNARY, Piece
 from unfold.notation import POWER as SCRIPT
 from unfold.op import Along, Op
+from unfold.writer import Steps, Writer
 
 WIDE = 190  # characters of TeX after which a sum goes on in the next line
 GREEK = frozenset(

@@ -20,9 +20,9 @@ from unfold.dependence import Edge, components
 from unfold.forms import label_of, named_bodies, unrepeated
 from unfold.graph import Graph, postorder
 from unfold.node import Node, Symbol
-from unfold.notation import Writer
 from unfold.ops.time import Structural
 from unfold.unfolding import Instances
+from unfold.writer import Writer
 
 LARGE = 12  # leaves and operations of a shared expression worth a name
 LONG = 60  # equations of a graph shown in full

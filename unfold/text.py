@@ -15,8 +15,9 @@ from unfold.dims import show
 from unfold.graph import Graph
 from unfold.listing import Listing, by_source, grouped, lines
 from unfold.node import Node
-from unfold.notation import ATOM, POSTFIX, POWER, UNARY, Piece, Writer
+from unfold.notation import ATOM, POSTFIX, POWER, UNARY, Piece
 from unfold.op import Along, Op
+from unfold.writer import Writer
 
 GLUE = "\x1f"  # stands for a space at which no line is broken; no name has it
 
