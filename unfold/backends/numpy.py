@@ -51,6 +51,7 @@ GLOBALS = {
     "rows": rows,
     "np": np,
     "matmul": np.matmul,
+    "multiply": np.multiply,
     "einsum": np.einsum,
     "copyto": np.copyto,
     "empty": np.empty,
