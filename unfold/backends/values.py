@@ -211,7 +211,9 @@ class Values(Places):
         op, inputs = node.op.at_sizes(self.plan.bound.sizes), self.plan.inputs(node)
         looped = {loop.axis for loop in self.source.loops}
         axes = [
-            a for a in self.plan.order if a not in looped and any(a in self.var(u).letters for u in inputs)
+            a
+            for a in self.plan.order
+            if a not in looped and (a in op.spans or any(a in self.var(u).letters for u in inputs))
         ]
         if isinstance(op, Along):
             op = op.bind(axes, len(inputs[0].shape))

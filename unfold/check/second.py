@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from unfold import adjoint
-from unfold.binding import Array, Binding, bind
+from unfold.binding import Array, Binding, bind, by_label
 from unfold.check.rules import full_shape
 from unfold.check.values import record
 from unfold.graph import Graph, Wrt
@@ -40,7 +40,9 @@ def directional(
         term = call("sum", v * gradient.outputs[name])
         terms.append(call("sum", term, over=term.axes) if term.axes else term)
     total = terms[0] if len(terms) == 1 else call("add", *terms)
-    return Graph({PRODUCT: total, of: gradient.outputs[of]}, gradient.definitions), given
+    result = Graph({PRODUCT: total, of: gradient.outputs[of]}, gradient.definitions)
+    taken = {*by_label(result), *(a.name for a in result.axes)}
+    return result, {name: x for name, x in given.items() if name in taken}
 
 
 def asymmetry(graph: Graph, wrt: Wrt, seed: int, bound: Binding) -> tuple[float, float]:

@@ -79,8 +79,12 @@ def _check(
         return compare(graph, of, gradients, seed, arrays)
     if order == 1:
         return _Run(Check(graph, of, wrt, seed, arrays), only, start).report()
-    names = list(adjoint.select(graph, wrt))
-    second, given = directional(graph, of, names, seed, arrays)
+    second, given = directional(graph, of, list(adjoint.select(graph, wrt)), seed, arrays)
+    known = {*second.params, *second.inputs}
+    names = [name for name in adjoint.select(graph, wrt) if name in known]
+    if not names:
+        first = _Run(Check(graph, of, wrt, seed, arrays), only, start).report()
+        return replace(first, order=2, notes=(*first.notes, f"d{of} does not depend on {wrt or 'them'}"))
     work = Check(second, PRODUCT, names, seed, given)
     report = replace(_Run(work, only, start).report(), of=of, order=2)
     if not report.ok:

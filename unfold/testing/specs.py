@@ -112,7 +112,9 @@ class System:
     def arrays(self, seed: int = 0, steps: int = 4) -> Arrays:
         """Random arrays for all inputs and parameters the graph takes."""
         rng = np.random.default_rng(seed)
-        return {name: self._draw(rng, name, shape(steps)) for name, shape in self.shapes.items()}
+        arrays = {name: self._draw(rng, name, shape(steps)) for name, shape in self.shapes.items()}
+        open_axes = [a for a in self.graph.axes if not any(a in u.axes for u in self.graph.inputs.values())]
+        return {**arrays, **{a.name: np.asarray(steps) for a in open_axes}}
 
     def _draw(self, rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
         low, high = self.domains.get(name, (-1.5, 1.5))
@@ -250,9 +252,7 @@ def _(spec: ExpressionSpec) -> System:
 def _(spec: OpCall) -> System:
     example = examples(spec.name)[spec.which]
     shapes = spec.shapes if spec.shapes is not None else tuple(g.shape for g in example.given)
-    leaves = [
-        input(n, *s, dtype=g.kind) for n, s, g in zip("abcdef", shapes, example.given, strict=False)
-    ]
+    leaves = [input(n, *s, dtype=g.kind) for n, s, g in zip("abcdef", shapes, example.given, strict=False)]
     made = example.call(*leaves)
     parts = [y for y in (made if isinstance(made, tuple | list) else [made]) if y.dtype == "float"]
     rng = np.random.default_rng(spec.seed)

@@ -31,8 +31,8 @@ from unfold.testing.specs import (
     Arrays,
     BlockSpec,
     EquationSpec,
-    ExpressionSpec,
     Expr,
+    ExpressionSpec,
     IllegalSpec,
     OpCall,
     System,
@@ -146,9 +146,12 @@ def expressions(draw: Draw, max_depth: int = 3) -> ExpressionSpec:
 
 # ---------------------------------------------------------------------- systems
 @st.composite
-def systems(draw: Draw, max_vars: int = 4, max_lag: int = 3, max_depth: int = 3) -> SystemSpec:
+def systems(
+    draw: Draw, max_vars: int = 4, max_lag: int = 3, max_depth: int = 3, causal: bool = False
+) -> SystemSpec:
     """Legal systems over t: recurrences forward and backward, reads across them at any lag,
-    fixed and reversed reads, sums and softmax over time, all kinds of boundaries."""
+    fixed and reversed reads, sums and softmax over time, all kinds of boundaries. `causal`
+    ones read the past only."""
     total = draw(st.integers(1, max_vars))
     sizes = []
     while sum(sizes) < total:
@@ -156,11 +159,11 @@ def systems(draw: Draw, max_vars: int = 4, max_lag: int = 3, max_depth: int = 3)
     kinds = [draw(st.booleans()) for _ in range(total)]
     blocks, first = [], 0
     for n in sizes:
-        direction = draw(st.sampled_from([1, -1]))
+        direction = 1 if causal else draw(st.sampled_from([1, -1]))
         own = range(first, first + n)
         equations = []
         for k in own:
-            grammar = _Grammar(draw, *_leaves(draw, kinds, own, k, direction, max_lag))
+            grammar = _Grammar(draw, *_leaves(draw, kinds, own, k, direction, max_lag, causal))
             equations.append(_equation(draw, grammar, kinds[k], max_depth, k, direction, max_lag))
         blocks.append(BlockSpec(direction, tuple(equations)))
         first += n
@@ -173,12 +176,12 @@ def systems(draw: Draw, max_vars: int = 4, max_lag: int = 3, max_depth: int = 3)
 
 
 def _leaves(
-    draw: Draw, kinds: list[bool], own: range, k: int, direction: int, max_lag: int
+    draw: Draw, kinds: list[bool], own: range, k: int, direction: int, max_lag: int, causal: bool
 ) -> tuple[dict[bool, list[Expr]], dict[bool, list[Expr]]]:
     """The reads that equation k may make, by shape; those that may stand under a sum over t."""
     leaves: dict[bool, list[Expr]] = {True: [("param", True)], False: [("param", False), ("step",)]}
     over: dict[bool, list[Expr]] = {True: [("x", 0)], False: [("z", 0)]}
-    shift = st.integers(-max_lag, max_lag)
+    shift = st.integers(0 if causal else -max_lag, max_lag)
     leaves[True] += [("x", 0), ("x", draw(shift))]
     leaves[False] += [("z", 0), ("z", draw(shift))]
     for j in own:  # the block's own: a step or more behind, or earlier in the order
@@ -188,9 +191,9 @@ def _leaves(
             leaves[kinds[j]].append(("read", j, 0))
     for j in range(own.start):
         place = draw(st.sampled_from(["last", "first", "back"]))
-        leaves[kinds[j]] += [("read", j, draw(shift)), ("read", j, 0), (place, j)]
+        leaves[kinds[j]] += [("read", j, draw(shift)), ("read", j, 0)] + ([] if causal else [(place, j)])
         over[kinds[j]].append(("read", j, 0))
-    return leaves, over
+    return leaves, {True: [], False: []} if causal else over
 
 
 def _equation(
