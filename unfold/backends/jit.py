@@ -27,13 +27,15 @@ from unfold.backends.storage import Loop, Source, Var
 FORMAT = 1  # of the compiled modules: a new number leaves those kept before alone
 LARGEST = 1 << 16  # multiplications of one product; beyond, BLAS does it best
 SCALAR = {
-    **{"add": "({0} + {1})", "subtract": "({0} - {1})", "multiply": "({0} * {1})", "divide": "({0} / {1})"},
-    **{"negative": "(-{0})", "positive": "{0}", "power": "({0} ** {1})", "reciprocal": "(D(1) / {0})"},
-    **{"less": "({0} < {1})", "less_equal": "({0} <= {1})", "greater": "({0} > {1})"},
-    **{"greater_equal": "({0} >= {1})", "equal": "({0} == {1})", "not_equal": "({0} != {1})"},
-    **{"logical_and": "({0} and {1})", "logical_or": "({0} or {1})", "logical_not": "(not {0})"},
-    **{"sign": "(D({0} > 0) - D({0} < 0))", "absolute": "abs({0})", "square": "({0} * {0})"},
-    **{name: f"math.{name}({{0}})" for name in ("tanh", "exp", "log", "log1p", "expm1", "sqrt", "sin", "cos")},
+    "add": "({0} + {1})", "subtract": "({0} - {1})", "multiply": "({0} * {1})", "divide": "({0} / {1})",
+    "negative": "(-{0})", "positive": "{0}", "power": "({0} ** {1})", "reciprocal": "(D(1) / {0})",
+    "less": "({0} < {1})", "less_equal": "({0} <= {1})", "greater": "({0} > {1})",
+    "greater_equal": "({0} >= {1})", "equal": "({0} == {1})", "not_equal": "({0} != {1})",
+    "logical_and": "({0} and {1})", "logical_or": "({0} or {1})", "logical_not": "(not {0})",
+    "sign": "(D({0} > 0) - D({0} < 0))", "absolute": "abs({0})", "square": "({0} * {0})",
+    **{
+        name: f"math.{name}({{0}})" for name in ("tanh", "exp", "log", "log1p", "expm1", "sqrt", "sin", "cos")
+    },
 }
 
 
@@ -225,7 +227,12 @@ class _Body:
             last = all(q.out.name != r.out.name for q in records[k + 1 :])
             row = not any(r.out.index)
             written_first = next(q for q in records if r.out in (q.out, *q.operands)).out == r.out
-            kept = row and written_first and r.out.name not in self.viewed and used.count(r.out.name) == self.reads[r.out.name]
+            kept = (
+                row
+                and written_first
+                and r.out.name not in self.viewed
+                and used.count(r.out.name) == self.reads[r.out.name]
+            )
             if last and not kept:
                 self.lines.append(f"{indent}{r.out.at(counters, len(shape))} = v{self.fresh}")
 

@@ -306,7 +306,9 @@ class Places:
         if op.name == "broadcast_to":
             extra = len(node.shape) - len(u.shape)
             opened = (
-                self.source.index(var, [*[slice(None)] * len(lead), *[None] * extra], letters) if extra else var
+                self.source.index(var, [*[slice(None)] * len(lead), *[None] * extra], letters)
+                if extra
+                else var
             )
             text = f"np.broadcast_to({{}}, {tuple(shape)})"
             return self.source.view(opened, text, np.broadcast_to(opened.shadow, shape), letters)

@@ -127,6 +127,7 @@ class Printer(Values):
             text = (
                 var.name if order == sorted(order) else f"{var.name}.transpose({', '.join(map(str, order))})"
             )
-            parts.append(f"{name!r}: {text}" + ("" if var.fresh and node not in given else ".copy()"))
+            own = "[()]" if not wanted else "" if var.fresh and node not in given else ".copy()"
+            parts.append(f"{name!r}: {text}{own}")
             given.add(node)
         self.source.emit("return {" + ", ".join(parts) + "}")

@@ -1,0 +1,252 @@
+"""A plan gives the values of the definition, whatever it optimises."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+from random_systems import model
+
+import unfold as uf
+from unfold.backends import jit
+from unfold.backends import numpy as printed
+from unfold.binding import bind, example
+from unfold.passes import OPTIMISATIONS
+from unfold.run import _joint
+
+SETTINGS: list[Any] = [None, (), *combinations(OPTIMISATIONS, 1), *combinations(OPTIMISATIONS, 4)]
+
+
+def agree(
+    graph: Any, arrays: dict[str, Any], tolerance: float, settings: Any = (None, ()), **kinds: bool
+) -> None:
+    """Printed plans and the reference interpreter give the same outputs."""
+    expected = graph.compile(backend="reference")(**arrays)
+    bound = bind(graph, arrays)
+    for optimise in settings:
+        outputs = printed.compile(graph, bound, optimise, **kinds)(bound)
+        for name, value in expected.items():
+            assert np.shape(outputs[name]) == np.shape(value)
+            scale = 1 + np.abs(value).max(initial=0)
+            assert np.abs(outputs[name] - value).max(initial=0) <= tolerance * scale, (name, optimise)
+
+
+def request(seed: int, batched: bool) -> tuple[Any, dict[str, Any]]:
+    """A random system with its gradients, and arrays for it."""
+    m = model(seed)
+    graph, arrays = m.graph, dict(m.arrays)
+    if not graph.inputs:
+        arrays |= {a.name: m.steps for a in graph.axes}
+    elif batched:
+        graph = graph.batch("n")
+        arrays |= {k: np.stack([arrays[k], 0.7 * arrays[k] + 0.1], 1) for k in graph.inputs}
+    return _joint(graph, "loss", [*graph.params, *graph.inputs]), arrays
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_random_system_and_its_gradients_agree_with_the_definition(seed):
+    graph, arrays = request(seed, batched=seed % 2 == 1)
+    agree(graph, arrays, 1e-9)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_optimisation_can_be_left_out(seed):
+    graph, arrays = request(seed, batched=True)
+    agree(graph, arrays, 1e-9, SETTINGS)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_unfolded_graph_agrees_too(seed):
+    m = model(seed)
+    graph = m.graph
+    if graph.inputs:
+        dag = graph.unfold(t=m.steps)
+        wanted, got = graph(**m.arrays).loss, dag(**m.arrays).loss
+        assert abs(wanted - got) <= 1e-9 * (1 + abs(wanted))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(np.float32, 2e-4), (np.float64, 1e-9), (np.complex128, 1e-9)]
+)
+def test_every_precision_agrees(dtype, tolerance):
+    for seed in range(6):
+        graph, arrays = request(seed, batched=True)
+        cast = {
+            k: v.astype(dtype) if isinstance(v, np.ndarray) and v.dtype.kind == "f" else v
+            for k, v in arrays.items()
+        }
+        agree(graph, cast, tolerance)
+        if graph.inputs:
+            assert graph(**cast).loss.dtype == np.zeros(1, dtype).dtype
+
+
+@pytest.mark.parametrize("name", list(uf.systems.SYSTEMS))
+@pytest.mark.parametrize("batched", [False, True])
+def test_the_ready_made_systems_agree(name, batched):
+    graph = uf.systems.SYSTEMS[name]()
+    if batched and graph.inputs:
+        graph = graph.batch("n")
+    joint = _joint(graph, "loss", None)
+    rng = np.random.default_rng(0)
+    free = [a for a in joint.axes if not any(a in u.axes for u in joint.inputs.values())]
+    arrays: dict[str, Any] = {a.name: 5 for a in free if a.size is None}
+    for label, a in example(joint, arrays).arrays.items():
+        arrays[label] = rng.integers(0, 3, a.shape) if a.dtype.kind == "i" else rng.standard_normal(a.shape)
+    agree(joint, arrays, 1e-9)
+
+
+def rnn(**sizes: int) -> tuple[Any, dict[str, Any]]:
+    graph = uf.systems.rnn().batch("n")
+    arrays = {k: a + 0.1 for k, a in example(graph, sizes).arrays.items() if a.dtype.kind == "f"}
+    ints = {k: a for k, a in example(graph, sizes).arrays.items() if a.dtype.kind != "f"}
+    return graph, {**arrays, **ints}
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_short_and_empty_sequences_run(steps):
+    graph, arrays = rnn(t=steps)
+    agree(_joint(graph, "loss", None), arrays, 1e-9)
+
+
+def test_a_result_is_the_callers_own():
+    graph, arrays = rnn(t=5)
+    run = graph.value_and_grad("loss")
+    _, first = run(**arrays)
+    kept = {k: v.copy() for k, v in first.items()}
+    run(**{k: v * 2 if v.dtype.kind == "f" else v for k, v in arrays.items()})
+    for name in kept:
+        np.testing.assert_array_equal(first[name], kept[name])
+        first[name][...] = np.nan
+    _, again = run(**arrays)
+    for name in kept:
+        np.testing.assert_array_equal(again[name], kept[name])
+
+
+def test_arguments_are_never_changed():
+    graph, arrays = rnn(t=5)
+    before = {k: v.copy() for k, v in arrays.items()}
+    graph.value_and_grad("loss")(**arrays)
+    graph(**arrays)
+    for name, value in before.items():
+        np.testing.assert_array_equal(arrays[name], value)
+
+
+def test_arrays_that_are_not_contiguous_or_not_writeable_are_taken_as_they_are():
+    graph, arrays = rnn(t=5)
+    odd = {}
+    for name, a in arrays.items():
+        wide = np.zeros((*a.shape[:-1], 2 * a.shape[-1]), a.dtype) if a.ndim else a
+        if a.ndim:
+            wide[..., ::2] = a
+            odd[name] = wide[..., ::2]
+            odd[name].flags.writeable = False
+        else:
+            odd[name] = a
+    wanted, got = graph.value_and_grad("loss")(**arrays), graph.value_and_grad("loss")(**odd)
+    assert wanted[0] == pytest.approx(got[0])
+    for name in wanted[1]:
+        np.testing.assert_allclose(got[1][name], wanted[1][name])
+
+
+def test_one_function_serves_many_sizes_and_dtypes():
+    graph, _ = rnn()
+    run = graph.compile()
+    for steps in (3, 7, 3):
+        for dtype in (np.float32, np.float64):
+            arrays = {k: a.astype(dtype) if a.dtype.kind == "f" else a for k, a in rnn(t=steps)[1].items()}
+            assert run(**arrays).loss.dtype == dtype
+
+
+def test_calls_from_several_threads_do_not_share_buffers():
+    from concurrent.futures import ThreadPoolExecutor
+
+    graph, arrays = rnn(t=40, hidden=8)
+    run = graph.value_and_grad("loss")
+    scales = [1.0 + 0.1 * k for k in range(8)] * 4
+
+    def at(scale: float) -> float:
+        return float(run(**{k: v * scale if v.dtype.kind == "f" else v for k, v in arrays.items()})[0])
+
+    wanted = [at(s) for s in scales]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(at, scales)) == wanted
+
+
+def test_the_loop_holds_only_what_a_step_must_wait_for():
+    source = uf.systems.rnn().code("loss", t=100, input=100, hidden=100, classes=100)
+    forward = source[source.index("forward over t") : source.index("# o[t]")]
+    backward = source[source.index("backward over t") :]
+    body = forward[forward.index("for ") :].splitlines()[1:4]
+    assert [line.strip().split("(")[0] for line in body] == ["W_dot", "add", "tanh"]
+    body = backward[backward.index("for ") :].splitlines()[1:4]
+    assert [line.strip().split("(")[0] for line in body] == ["add", "multiply", "W_2_dot"]
+
+
+def test_the_gates_of_an_lstm_are_one_product():
+    source = uf.systems.lstm().code("loss", t=100, input=100, hidden=100)
+    body = source[source.index("forward over t") : source.index("# o[t]")]
+    assert body.count("dot(") == 1
+    assert body.count("tanh(") - body.count("= q") <= 5
+
+
+def test_the_source_names_its_equations():
+    source = uf.systems.rnn().code("loss")
+    assert "# h[t] = tanh(b + W @ h[t-1] + U @ x[t])" in source
+    assert "# dW = sum(outer(" in source
+
+
+def test_an_unknown_optimisation_or_backend_is_refused():
+    graph, _ = rnn()
+    with pytest.raises(uf.UnfoldError, match="no optimisation 'speed'; there are hoist"):
+        graph.compile(optimise=["speed"])
+    with pytest.raises(uf.UnfoldError, match="no backend 'tpu'; there are numpy"):
+        graph.compile(backend="tpu")
+
+
+# ---------------------------------------------------------------------- compiled loops
+needs_numba = pytest.mark.skipif(
+    not jit.available(), reason="Numba is not installed (pip install 'unfold[jit]')"
+)
+
+
+@needs_numba
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "bidirectional", "grid", "attention"])
+def test_compiled_loops_agree(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("UNFOLD_CACHE", str(tmp_path))
+    graph = _joint(uf.systems.SYSTEMS[name]().batch("n"), "loss", None)
+    rng = np.random.default_rng(0)
+    arrays = {
+        k: rng.integers(0, 3, a.shape) if a.dtype.kind == "i" else rng.standard_normal(a.shape)
+        for k, a in example(graph, {}).arrays.items()
+    }
+    agree(graph, arrays, 1e-9, jit=True)
+
+
+@needs_numba
+def test_a_damaged_cache_is_rebuilt(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNFOLD_CACHE", str(tmp_path))
+    graph, arrays = rnn(t=4)
+    agree(graph, arrays, 1e-9, [None], jit=True)
+    kept = [p for p in tmp_path.rglob("*.nb*")]
+    assert kept
+    for path in kept:
+        path.write_bytes(b"not what was written")
+    for path in tmp_path.glob("*.py"):
+        path.write_text("damaged")
+    agree(graph, arrays, 1e-9, [None], jit=True)
+
+
+@needs_numba
+def test_a_loop_that_is_not_compiled_says_why():
+    source = uf.systems.rnn().batch("n").code("loss", backend="numba", t=5, n=64, hidden=256)
+    assert "# not compiled: its products are large enough for BLAS" in source
+
+
+@pytest.mark.skipif(jit.available(), reason="Numba is installed")
+def test_without_numba_the_backend_says_what_to_install():
+    graph, arrays = rnn(t=2)
+    with pytest.raises(uf.UnfoldError, match=r"pip install 'unfold\[jit\]'"):
+        graph.compile(backend="numba")(**arrays)
+    assert np.isfinite(graph.compile(backend="auto")(**arrays).loss)
