@@ -94,6 +94,7 @@ class Builder:
     late: list[tuple[str, Node]] = field(default_factory=list)  # state -> original node it remembers
     registers: dict[tuple[Node, int, Node | None], Node] = field(default_factory=dict)
     lead: dict[str, tuple[Axis, ...]] = field(default_factory=dict)
+    ends: list[tuple[str, Node, list[Node]]] = field(default_factory=list)
     counter: Node | None = None
     taken: set[str] = field(default_factory=set)
 
@@ -106,11 +107,11 @@ class Builder:
                 self.done[node] = self.copy(node)
         outputs = {name: self.now(u) for name, u in self.graph.outputs.items()}
         definitions = {
-            self.done[s]: self.done[d]
+            self.done[s]: self.now(self.graph.definitions[s])
             for s in self.graph.order
-            if s in inner and isinstance(s.op, Symbol) and (d := self.graph.definitions[s]) in inner
+            if s in inner and isinstance(s.op, Symbol)
         }
-        self.after.update((name, self.now(u)) for name, u in self.late)
+        self.finish()
         step = Graph({**outputs, **self.after}, definitions)
         axes = {name: self.lead.get(name, node.axes) for name, node in self.first.items()}
         fixed = {name: tuple(a for a in own if a.size is not None) for name, own in axes.items()}
@@ -120,6 +121,10 @@ class Builder:
         leaves = [*self.graph.inputs.values(), *self.graph.params.values()]
         known = frozenset(u.op.label for u in leaves if isinstance(u.op, Named))
         return Stream(start, step, tuple(self.first), frozenset(self.after), axes, known)
+
+    def finish(self) -> None:
+        """The next values of states that remember a node as a whole."""
+        self.after.update((name, self.now(u)) for name, u in self.late)
 
     def now(self, node: Node) -> Node:
         """What a node is in the graph of one step."""
