@@ -334,25 +334,22 @@ def depth(graph: Graph) -> int:
     """The longest chain of operations, one needing the result of the other; within one step
     where the graph has axes."""
     table = graph.table
-    offsets, sources = above(graph)
-    counts, cut = [], []
-    for block in table.blocks:
-        op = block.node.op
-        counts += [0 if op.leaf or op.structural else 1] * block.count
-        cut += [op.structural] * block.count
-    users: list[list[int]] = [[] for _ in counts]
-    waiting = [0] * len(counts)
-    for row in range(len(counts)):
-        if not cut[row]:
-            for u in sources[offsets[row] : offsets[row + 1]]:
-                users[u].append(row)
-                waiting[row] += 1
-    longest = counts[:]
+    counts = np.array([not (b.node.op.leaf or b.node.op.structural) for b in table.blocks], dtype=int)
+    moves = np.array([b.node.op.structural for b in table.blocks], dtype=bool)
+    sizes = [b.count for b in table.blocks]
+    work, cut = np.repeat(counts, sizes).tolist(), np.repeat(moves, sizes)
+    waiting = np.where(cut, 0, np.diff(table.offsets)).tolist()
+    offsets, users = below(graph)
+    longest, moving = work[:], cut.tolist()
     ready = [row for row, n in enumerate(waiting) if not n]
     while ready:
         row = ready.pop()
-        for user in users[row]:
-            longest[user] = max(longest[user], longest[row] + counts[user])
+        here = longest[row]
+        for user in users[offsets[row] : offsets[row + 1]]:
+            if moving[user]:
+                continue
+            if here + work[user] > longest[user]:
+                longest[user] = here + work[user]
             waiting[user] -= 1
             if not waiting[user]:
                 ready.append(user)
