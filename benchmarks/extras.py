@@ -125,7 +125,8 @@ def memory(options: argparse.Namespace) -> Rows:
 
 # ------------------------------------------------------------------------- time to first gradient
 def compiling(options: argparse.Namespace) -> Rows:
-    """Seconds from definition to first loss and gradients, imports aside, nothing cached (char-rnn size)."""
+    """From definition to first loss and gradients at char-rnn size, and a second call, each peer in a new
+    process with empty caches that has run another model before, so that imports are not counted."""
     rows = []
     for model in options.models:
         for name in chosen(options, leave=("GEMM bound",)):

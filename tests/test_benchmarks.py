@@ -42,7 +42,7 @@ def test_the_reference_is_the_derivative_of_its_loss(model):
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1, 2), (7, 1, 5, 40, 3), (6, 3, 2, 9, 4), (70, 40, 3, 50, 3)])
-@pytest.mark.parametrize("model", ["rnn", "lstm"])
+@pytest.mark.parametrize("model", ["rnn", "lstm", "stacked", "bidirectional"])
 def test_plans_by_hand_agree_at_every_kind_of_size(model, shape, numpy_peers):
     given = case(model, models.Size("given", *shape), "float64")
     runs, _, excluded = measure.prepare(given, {"plan by hand": numpy_peers["plan by hand"]})

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.models import Case, Run, Unsupported
+from benchmarks.peers.plan_chain import bidirectional, stacked
 from benchmarks.peers.plan_lstm import lstm
 from benchmarks.peers.plan_small import lstm_small, lstm_tiny
 
@@ -188,13 +189,16 @@ def rnn_tiny(case: Case) -> Run:
 
 
 def plan(case: Case) -> Run:
+    """The schedule that suits the size: few calls where they dominate, chunks of time elsewhere."""
+    width = case.size.batch * case.size.hidden
     if case.model == "rnn":
-        return (rnn_tiny if case.size.batch * case.size.hidden <= 64 else rnn)(case)
+        return (rnn_tiny if width <= 64 else rnn)(case)
     if case.model == "lstm":
-        width = case.size.batch * case.size.hidden
         return (lstm_tiny if width <= 32 and case.size.batch == 1 else lstm_small if width <= 128 else lstm)(
             case
         )
+    if case.model in ("stacked", "bidirectional"):
+        return (stacked if case.model == "stacked" else bidirectional)(case)
     raise Unsupported("not written by hand for this model")
 
 
