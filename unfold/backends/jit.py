@@ -28,13 +28,13 @@ FORMAT = 1  # of the compiled modules: a new number leaves those kept before alo
 LARGEST = 1 << 16  # multiplications of one product; beyond, BLAS does it best
 SCALAR = {
     "add": "({0} + {1})", "subtract": "({0} - {1})", "multiply": "({0} * {1})", "divide": "({0} / {1})",
-    "negative": "(-{0})", "positive": "{0}", "power": "({0} ** {1})", "reciprocal": "(D(1) / {0})",
+    "negative": "(-{0})", "positive": "{0}", "power": "({0} ** {1})", "reciprocal": "(_D(1) / {0})",
     "less": "({0} < {1})", "less_equal": "({0} <= {1})", "greater": "({0} > {1})",
     "greater_equal": "({0} >= {1})", "equal": "({0} == {1})", "not_equal": "({0} != {1})",
     "logical_and": "({0} and {1})", "logical_or": "({0} or {1})", "logical_not": "(not {0})",
-    "sign": "(D({0} > 0) - D({0} < 0))", "absolute": "abs({0})", "square": "({0} * {0})",
+    "sign": "(_D({0} > 0) - _D({0} < 0))", "absolute": "abs({0})", "square": "({0} * {0})",
     **{
-        name: f"math.{name}({{0}})" for name in ("tanh", "exp", "log", "log1p", "expm1", "sqrt", "sin", "cos")
+        name: f"_math.{name}({{0}})" for name in ("tanh", "exp", "log", "log1p", "expm1", "sqrt", "sin", "cos")
     },
 }
 
@@ -52,7 +52,7 @@ class Cell:
     def at(self, counters: Sequence[str], rank: int) -> str:
         """One entry, for counters over a row of the given rank that it broadcasts against."""
         if self.value is not None:
-            return f"D({self.value!r})"
+            return f"_D({self.value!r})"
         mine = iter(counters[rank - len(self.shape) :])
         sizes = iter(self.shape)
         parts = [i or ("0" if next(sizes) == 1 and next(mine) else next(mine)) for i in self.index]
@@ -83,7 +83,7 @@ class JitSource(Source):
         super().emit(line)
 
     def cell(self, var: Var) -> Cell:
-        axes = {loop.axis: f"c{k}" for k, loop in enumerate(self.loops)}
+        axes = {loop.axis: f"_c{k}" for k, loop in enumerate(self.loops)}
         row = self.row(var)
         return Cell(var.name, tuple(axes.get(x, "") for x in var.letters), row.shape, row.strides, var.value)
 
@@ -188,7 +188,7 @@ class _Body:
     def loop(self, loop: Loop, depth: int, indent: str) -> None:
         n = loop.size
         steps = f"range({n})" if loop.sign > 0 else f"range({n - 1}, -1, -1)"
-        self.lines.append(f"{indent}for c{depth} in {steps}:")
+        self.lines.append(f"{indent}for _c{depth} in {steps}:")
         group: list[Record] = []
         for record in [*loop.records, None]:
             elementwise = isinstance(record, Record) and record.kind != "dot"
@@ -207,9 +207,9 @@ class _Body:
         shape = records[0].out.shape
         counters = []
         for d, n in enumerate(shape):
-            counters.append(f"i{d}" if n != 1 else "0")
+            counters.append(f"_i{d}" if n != 1 else "0")
             if n != 1:
-                self.lines.append(f"{indent}for i{d} in range({n}):")
+                self.lines.append(f"{indent}for _i{d} in range({n}):")
                 indent += "    "
         held: dict[tuple[str, tuple[str, ...]], str] = {}
         used = [c.name for r in records for c in (r.out, *r.operands)]
@@ -218,12 +218,12 @@ class _Body:
             if r.kind == "choose":
                 expression = f"{values[1]} if {values[0]} else {values[2]}"
             elif r.kind == "fill":
-                expression = "D(0)"
+                expression = "_D(0)"
             else:
                 expression = SCALAR[r.function].format(*values) if r.kind == "ufunc" else values[0]
             self.fresh += 1
-            self.lines.append(f"{indent}v{self.fresh} = {expression}")
-            held[r.out.name, r.out.index] = f"v{self.fresh}"
+            self.lines.append(f"{indent}_v{self.fresh} = {expression}")
+            held[r.out.name, r.out.index] = f"_v{self.fresh}"
             last = all(q.out.name != r.out.name for q in records[k + 1 :])
             row = not any(r.out.index)
             written_first = next(q for q in records if r.out in (q.out, *q.operands)).out == r.out
@@ -234,7 +234,7 @@ class _Body:
                 and used.count(r.out.name) == self.reads[r.out.name]
             )
             if last and not kept:
-                self.lines.append(f"{indent}{r.out.at(counters, len(shape))} = v{self.fresh}")
+                self.lines.append(f"{indent}{r.out.at(counters, len(shape))} = _v{self.fresh}")
 
     def product(self, record: Record, indent: str) -> None:
         """A small product, its inner loop over neighbouring numbers."""
@@ -242,51 +242,51 @@ class _Body:
         out = record.out
         rows, columns, inner = a.shape[:-1], b.shape[1:], a.shape[-1]
         lines = self.lines
-        i = ["i"] if rows else []
-        j = ["j"] if columns else []
+        i = ["_i"] if rows else []
+        j = ["_j"] if columns else []
 
         def at(cell: Cell, counters: list[str]) -> str:
             free = iter(counters)
             return f"{cell.name}[{', '.join(x or next(free) for x in cell.index) or '()'}]"
 
         if rows:
-            lines.append(f"{indent}for i in range({rows[0]}):")
+            lines.append(f"{indent}for _i in range({rows[0]}):")
             indent += "    "
-        target, left, right = at(out, [*i, *j]), at(a, [*i, "k"]), at(b, ["k", *j])
+        target, left, right = at(out, [*i, *j]), at(a, [*i, "_k"]), at(b, ["_k", *j])
         across = bool(columns) and b.strides[-1] == min(b.strides)
         down = bool(rows) and not columns and a.strides[0] < a.strides[-1]
         if across:  # rows of b added up
-            lines.append(f"{indent}for j in range({columns[0]}):")
-            lines.append(f"{indent}    {target} = D(0)")
-            lines.append(f"{indent}for k in range({inner}):")
-            lines.append(f"{indent}    s = {left}")
-            lines.append(f"{indent}    for j in range({columns[0]}):")
-            lines.append(f"{indent}        {target} += s * {right}")
+            lines.append(f"{indent}for _j in range({columns[0]}):")
+            lines.append(f"{indent}    {target} = _D(0)")
+            lines.append(f"{indent}for _k in range({inner}):")
+            lines.append(f"{indent}    _s = {left}")
+            lines.append(f"{indent}    for _j in range({columns[0]}):")
+            lines.append(f"{indent}        {target} += _s * {right}")
         elif down:  # columns of a added up
             indent = indent[:-4]
             lines.pop()
-            lines.append(f"{indent}for i in range({rows[0]}):")
-            lines.append(f"{indent}    {target} = D(0)")
-            lines.append(f"{indent}for k in range({inner}):")
-            lines.append(f"{indent}    s = {right}")
-            lines.append(f"{indent}    for i in range({rows[0]}):")
-            lines.append(f"{indent}        {target} += {left} * s")
+            lines.append(f"{indent}for _i in range({rows[0]}):")
+            lines.append(f"{indent}    {target} = _D(0)")
+            lines.append(f"{indent}for _k in range({inner}):")
+            lines.append(f"{indent}    _s = {right}")
+            lines.append(f"{indent}    for _i in range({rows[0]}):")
+            lines.append(f"{indent}        {target} += {left} * _s")
         else:
             if columns:
-                lines.append(f"{indent}for j in range({columns[0]}):")
+                lines.append(f"{indent}for _j in range({columns[0]}):")
                 indent += "    "
-            lines.append(f"{indent}s = D(0)")
-            lines.append(f"{indent}for k in range({inner}):")
-            lines.append(f"{indent}    s += {left} * {right}")
-            lines.append(f"{indent}{target} = s")
+            lines.append(f"{indent}_s = _D(0)")
+            lines.append(f"{indent}for _k in range({inner}):")
+            lines.append(f"{indent}    _s += {left} * {right}")
+            lines.append(f"{indent}{target} = _s")
 
 
-HEADER = """import math
+HEADER = """import math as _math
 
 import numpy as np
 from numba import njit
 
-D = np.{dtype}
+_D = np.{dtype}
 """
 DECORATOR = "@njit(cache={cache}, error_model='numpy', fastmath={{'reassoc', 'contract', 'arcp', 'nsz'}})\n"
 

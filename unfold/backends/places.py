@@ -19,7 +19,7 @@ from unfold.node import Constant, Named, Node
 from unfold.op import Elementwise
 from unfold.ops.index import Extent
 from unfold.ops.linear import Contract
-from unfold.ops.time import At, Delay, Place, Reverse, Size, Step, Structural, Zeros
+from unfold.ops.time import At, Delay, Place, Reverse, Size, Step, Structural, Zeros, sources
 from unfold.passes import VIEWS
 from unfold.plan import CannotPlan, Plan
 from unfold.trace import Ref, trace
@@ -214,7 +214,7 @@ class Places:
         if isinstance(op, Place):
             return self.placed(node, op, size)
         if isinstance(op, At):
-            which, index = op.sources(np.asarray(0), size, len(node.inputs))
+            which, index = sources(node, np.asarray(0), size)
             if which < 0:
                 letters = self.letters(node)
                 return self.source.buffer(
