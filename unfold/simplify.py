@@ -109,7 +109,7 @@ def unused(name: str, taken: Iterable[str]) -> str:
 
 def _improve(node: Node) -> Node:
     for _ in range(8):
-        rule = _RULES.get(node.op.name)
+        rule = _RULES.get(node.op.name, _linear if node.op.linear else None)
         new = rule(node) if rule else None
         if new is None or new.dtype != node.dtype:
             return node
@@ -213,7 +213,14 @@ def _negative(node: Node) -> Node | None:
 
 def _linear(node: Node) -> Node | None:
     """An operation that keeps zero zero."""
-    return _zero_like(node) if is_zero(node.inputs[0]) else None
+    values = [u for k, u in enumerate(node.inputs) if k not in node.op.data]
+    return _zero_like(node) if all(map(is_zero, values)) else None
+
+
+def _involution(node: Node) -> Node | None:
+    """An operation that undoes itself."""
+    (a,) = node.inputs
+    return a.inputs[0] if a.op == node.op and a.inputs[0].axes == node.axes else _linear(node)
 
 
 def _contract(node: Node) -> Node | None:
@@ -225,8 +232,16 @@ def _delay(node: Node) -> Node | None:
 
 
 def _where(node: Node) -> Node | None:
-    _, a, b = node.inputs
-    return _zero_like(node) if is_zero(a) and is_zero(b) else a if a is b and a.axes == node.axes else None
+    condition, a, b = node.inputs
+    if is_zero(a) and is_zero(b):
+        return _zero_like(node)
+    if a is b and a.axes == node.axes:
+        return a
+    if a.op.name == "where" and a.inputs[0] is condition:
+        return call("where", condition, a.inputs[1], b)
+    if b.op.name == "where" and b.inputs[0] is condition:
+        return call("where", condition, a, b.inputs[2])
+    return None
 
 
 def _reshape(node: Node) -> Node | None:
@@ -266,5 +281,6 @@ _RULES: dict[str, Rule] = {
     "reshape": _reshape,
     "broadcast_to": _broadcast_to,
     "transpose": _transpose,
-    **dict.fromkeys(("sum", "place", "reverse", "narrow", "widen", "scatter", "cumsum", "square"), _linear),
+    "square": _linear,
+    **dict.fromkeys(("reverse", "flip", "conj"), _involution),
 }

@@ -136,20 +136,23 @@ def cosine_similarity(a: Any, b: Any, eps: float = 1e-8) -> Node:
 
 
 @register
-def layer_norm(a: Any, gain: Any = 1.0, bias: Any = 0.0, over: Any = -1, eps: float = 1e-5) -> Node:
+def layer_norm(a: Any, gain: Any = None, bias: Any = None, over: Any = -1, eps: float = 1e-5) -> Node:
     """gain (a - mean) / sqrt(variance + eps) + bias, over dimensions or an axis."""
     a = as_node(a)
     centred = a - call("mean", a, over, keepdims=True)
     spread = call("mean", call("square", centred), over, keepdims=True)
-    return call("add", gain * (centred / call("sqrt", spread + eps)), bias)
+    out = centred / call("sqrt", spread + eps)
+    out = out if gain is None else as_node(gain) * out
+    return out if bias is None else out + bias
 
 
 @register
-def rms_norm(a: Any, gain: Any = 1.0, over: Any = -1, eps: float = 1e-5) -> Node:
+def rms_norm(a: Any, gain: Any = None, over: Any = -1, eps: float = 1e-5) -> Node:
     """gain a / sqrt(mean(a**2) + eps), over dimensions or an axis."""
     a = as_node(a)
     size = call("mean", call("square", a), over, keepdims=True)
-    return call("multiply", gain, a / call("sqrt", size + eps))
+    out = a / call("sqrt", size + eps)
+    return out if gain is None else as_node(gain) * out
 
 
 @register

@@ -316,13 +316,15 @@ def std(a: Any, over: Any = None, keepdims: bool = False, ddof: int = 0) -> Node
 @register
 def norm(a: Any, order: Any = 2, over: Any = None, keepdims: bool = False) -> Node:
     """The norm sum(|a|**order)**(1/order), the greatest |a| for `order=inf`; the gradient at 0 is 0."""
+    a = as_node(a)
     size = call("abs", a)
     if order == float("inf"):
         return max(size, over, keepdims)
     if order == 1:
         return sum(size, over, keepdims)
     if order == 2:
-        return _root(sum(call("square", size), over, keepdims))
+        squares = call("square", a) if a.dtype != "complex" else call("real", a * call("conj", a))
+        return _root(sum(squares, over, keepdims))
     total = sum(size**order, over, keepdims)
     zero = call("equal", total, 0)
     return call("where", zero, 0.0, call("where", zero, 1.0, total) ** (1 / order))
