@@ -30,6 +30,11 @@ def stream(graph: Graph, *outputs: str, over: str | None = None) -> Stream:
     computed; all by default.
     """
     graph = graph.select(*outputs) if outputs else graph
+    return Builder(graph, causal_axis(graph, over)).stream()
+
+
+def causal_axis(graph: Graph, over: str | None) -> Axis:
+    """The axis to go along; raises `NotCausal` where an output needs a later step."""
     axis = _axis(graph, over)
     lead = lookahead(graph, axis)
     for name, steps in lead.items():
@@ -41,7 +46,7 @@ def stream(graph: Graph, *outputs: str, over: str | None = None) -> Stream:
                 output=name,
                 lookahead=steps,
             )
-    return Builder(graph, axis).stream()
+    return axis
 
 
 def lookahead(graph: Graph, axis: Axis) -> dict[str, float]:
