@@ -28,7 +28,7 @@ def arrays(
 
     >>> from unfold import systems
     >>> {name: a.shape for name, a in arrays(systems.rnn(), t=7, hidden=4).items() if name in "xW"}
-    {'x': (7, 3), 'W': (4, 4)}
+    {'x': (7, 5), 'W': (4, 4)}
     """
     rng = np.random.default_rng(seed)
     result = {name: np.asarray(value) for name, value in (given or {}).items()}

@@ -17,7 +17,7 @@ from unfold.backends import jit, reference
 from unfold.backends import numpy as printed
 from unfold.backends.reference import Reference
 from unfold.binding import Array, Binding, bind, example
-from unfold.errors import BindingError, DefinitionError, UnfoldError, UnknownName
+from unfold.errors import BindingError, DefinitionError, OutOfRange, UnfoldError, UnknownName
 from unfold.graph import Graph, Wrt
 from unfold.node import Input, Named, Node, constant
 from unfold.ops.time import zeros
@@ -93,8 +93,8 @@ def _build(
     if backend != "reference" and len(graph.order) <= LARGEST:
         try:
             return printed.compile(graph, bound, optimise, _wants_jit(backend))
-        except (CannotPlan, DefinitionError):  # the latter: legal only at the size of a fixed axis
-            pass
+        except (CannotPlan, DefinitionError, OutOfRange):
+            pass  # legal only at the size of a fixed axis; or a read outside, which the reference names
     return reference.compile(graph)
 
 

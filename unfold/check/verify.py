@@ -76,7 +76,8 @@ def _check(
     if order not in (1, 2):
         raise UnfoldError(f"order={order!r}: a check is of first or second order")
     if gradients is not None:
-        return compare(graph, of, gradients, seed, arrays)
+        own = _Run(Check(graph, of, list(gradients), seed, arrays), only, start).report()
+        return compare(graph, of, gradients, seed, arrays, own)
     if order == 1:
         return _Run(Check(graph, of, wrt, seed, arrays), only, start).report()
     second, given = directional(graph, of, list(adjoint.select(graph, wrt)), seed, arrays)
@@ -145,7 +146,8 @@ class _Run:
             self.notes.append("long double is no longer than double on this machine")
             return self._make("INCONCLUSIVE" if first.error < 1e-6 * first.size else "WRONG", first)
         if self._all_shrink(failing, work.compiled_gradients(LONG)):
-            largest = max(p.size for p in self.projections)
+            value = float(np.abs(work.values[work.graph.output(work.of)]))
+            largest = max(value, *(p.size for p in self.projections))  # what may have cancelled
             small = all(p.error <= allowed(p.eps, largest) for _, p in failing)
             return self._make("OK" if small else "INACCURATE", first)
         if any(f.kind == "NONDIFFERENTIABLE" for f in faults):
