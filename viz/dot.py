@@ -12,11 +12,11 @@ import graphviz  # type: ignore[import-untyped]
 
 from unfold.errors import UnfoldError
 from viz.drawing import Box, Circle, Drawing, Path, Point, Text, toward, walk
-from viz.labels import plain
-from viz.style import FONTS, tone
+from viz.labels import Run, fitted, plain
+from viz.style import tone
 from viz.svg import number
 
-FACE = FONTS.split(",")[2].strip("'")
+FACE, SLANTED = "Times-Roman", "Times-Italic"
 ARROW = 0.7
 
 
@@ -35,22 +35,25 @@ def render(drawing: Drawing) -> str:
     def place(p: Point) -> Point:
         return p[0] - left, bottom - p[1]
 
+    shapes = list(walk(drawing.parts))
+    framed = any(isinstance(s, Box) and s.tone.startswith("cell") for s, _ in shapes)  # behind the edges
     lines = [
         "digraph {",
-        f"\tgraph [layout=nop2, splines=line, outputorder=edgesfirst, bgcolor={quote('#FFFFFF')}, pad=0,"
+        f"\tgraph [layout=nop2, splines=line, bgcolor={quote('#FFFFFF')}, pad=0.1,"
+        f" outputorder={'nodesfirst' if framed else 'edgesfirst'},"
         f" bb={quote(f'0,0,{number(right - left)},{number(bottom - top)}')}, comment={quote(drawing.title)}]",
         f"\tnode [fixedsize=true, fontname={quote(FACE)}, penwidth=1.2, style=filled, margin=0]",
         f"\tedge [fontname={quote(FACE)}, arrowsize={ARROW}]",
     ]
     ids: dict[str, str] = {}
     strokes: list[str] = []
-    for shape, (dx, dy) in walk(drawing.parts):
+    for shape, (dx, dy) in shapes:
         if isinstance(shape, Circle | Box | Text):
             at = place((shape.at[0] + dx, shape.at[1] + dy))
             own = f"n{len(ids)}"
             ids[f"{shape.name}|{dx},{dy}" if shape.name else own] = own
             lines.append(f"\t{own} [{_node(shape, at)}]")
-    for shape, (dx, dy) in walk(drawing.parts):
+    for shape, (dx, dy) in shapes:
         if isinstance(shape, Path):
             points = [place((x + dx, y + dy)) for x, y in shape.points]
             ends = []
@@ -72,7 +75,12 @@ def _at(p: Point) -> str:
 
 def _node(shape: Circle | Box | Text, at: Point) -> str:
     t = tone(shape.tone)
-    out = {"label": quote(plain(shape.label)), "fontsize": number(shape.size)}
+    text = plain(shape.label)  # on one line, so smaller where it must fit
+    room = 2 * shape.r - 8 if isinstance(shape, Circle) else 1e9
+    size = fitted((Run(text),), shape.size, room)
+    out = {"label": quote(text), "fontsize": number(size)}
+    if shape.label and all(r.italic for r in shape.label if not r.shift):
+        out["fontname"] = quote(SLANTED)
     if isinstance(shape, Text):
         l, _, r, _ = shape.bounds
         at = (at[0] + (l + r) / 2 - shape.at[0], at[1])
@@ -109,7 +117,7 @@ def pipe(drawing: Drawing, format: str) -> bytes:
     """The picture as pdf or png, by the Graphviz program."""
     try:
         source = graphviz.Source(render(drawing), engine="neato")
-        data: bytes = source.pipe(format=format)
+        data: bytes = source.pipe(format=format, quiet=True)
         return data
     except graphviz.ExecutableNotFound:
         raise UnfoldError(
