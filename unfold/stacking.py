@@ -240,9 +240,14 @@ def _together(graph: Graph, whole: Node, run: list[_Use], part_of: Mapping[Node,
             operands.append(call("narrow", whole, first.start, last.stop, -1))
         elif all(_same_number(n, theirs[0]) for n in theirs):
             operands.append(theirs[0])
-        elif any(
-            n.shape != u.user.shape or part_of[n] == part_of[u.user] for n, u in zip(theirs, run, strict=True)
-        ) or whole in reach(theirs, graph.inputs_of) or len({n.axes for n in theirs}) > 1:
+        elif (
+            any(
+                n.shape != u.user.shape or part_of[n] == part_of[u.user]
+                for n, u in zip(theirs, run, strict=True)
+            )
+            or whole in reach(theirs, graph.inputs_of)
+            or len({n.axes for n in theirs}) > 1
+        ):
             return None
         else:
             operands.append(_concat(theirs, -1))
@@ -291,8 +296,12 @@ def _terms(graph: Graph, node: Node, part_of: Mapping[Node, int]) -> list[Node]:
     return out
 
 
-def _is_step_back(node: Node) -> bool:
-    return isinstance(node.op, Delay) and abs(node.op.lag) == 1
+def _is_step_back(graph: Graph, node: Node) -> bool:
+    """A read one step back of what is read in no other way."""
+    if not isinstance(node.op, Delay) or abs(node.op.lag) != 1:
+        return False
+    moved = [u for u in graph.users[node.inputs[0]] if isinstance(u.op, Delay)]
+    return all(u.op == node.op and len(u.inputs) == len(node.inputs) for u in moved)
 
 
 def _fits(weight: Node, size: int, bound: Binding, dim: int) -> bool:
@@ -303,7 +312,7 @@ def _forward(graph: Graph, term: Node, outside: list[Node], size: int, bound: Bi
     if not (isinstance(term.op, Contract) and term.op.spec == "ij,j->i" and len(graph.users[term]) == 1):
         return None
     weights, values = [term.inputs[0]], [term.inputs[1]]
-    if not _is_step_back(values[0]) or not _is_weight(weights[0]) or not outside:
+    if not _is_step_back(graph, values[0]) or not _is_weight(weights[0]) or not outside:
         return None
     for u in outside:
         if isinstance(u.op, Contract) and u.op.spec == "ij,j->i" and _fits(u.inputs[0], size, bound, -1):
@@ -320,7 +329,7 @@ def _forward(graph: Graph, term: Node, outside: list[Node], size: int, bound: Bi
 def _backward(
     graph: Graph, term: Node, outside: list[Node], size: int, bound: Binding, fresh: Replaced
 ) -> Node | None:
-    if not _is_step_back(term) or len(term.inputs) != 1 or len(graph.users[term]) != 1:
+    if not _is_step_back(graph, term) or len(term.inputs) != 1 or len(graph.users[term]) != 1:
         return None
     inner = graph.definitions[term.inputs[0]]
     first = _transposed(inner)
@@ -383,7 +392,7 @@ def gradients(graph: Graph) -> Replaced:
                     groups.setdefault((user.op, None, user.axes), {})[u] = user
         for (op, other, _), members in groups.items():
             if len(members) == len(joint.inputs) and not any(m in out for m in members.values()):
-                whole = apply(op, joint, *([other] if other is not None else []))  # type: ignore[arg-type, list-item]
+                whole = apply(op, joint, *([other] if other is not None else []))  # type: ignore[arg-type]
                 dim = -1 if other is None else -2
                 parts = _pieces(whole, sizes, dim)
                 out.update({members[u]: part for u, part in zip(joint.inputs, parts, strict=True)})

@@ -27,14 +27,29 @@ from unfold.backends.storage import Loop, Source, Var
 FORMAT = 1  # of the compiled modules: a new number leaves those kept before alone
 LARGEST = 1 << 16  # multiplications of one product; beyond, BLAS does it best
 SCALAR = {
-    "add": "({0} + {1})", "subtract": "({0} - {1})", "multiply": "({0} * {1})", "divide": "({0} / {1})",
-    "negative": "(-{0})", "positive": "{0}", "power": "({0} ** {1})", "reciprocal": "(_D(1) / {0})",
-    "less": "({0} < {1})", "less_equal": "({0} <= {1})", "greater": "({0} > {1})",
-    "greater_equal": "({0} >= {1})", "equal": "({0} == {1})", "not_equal": "({0} != {1})",
-    "logical_and": "({0} and {1})", "logical_or": "({0} or {1})", "logical_not": "(not {0})",
-    "sign": "(_D({0} > 0) - _D({0} < 0))", "absolute": "abs({0})", "square": "({0} * {0})",
+    "add": "({0} + {1})",
+    "subtract": "({0} - {1})",
+    "multiply": "({0} * {1})",
+    "divide": "({0} / {1})",
+    "negative": "(-{0})",
+    "positive": "{0}",
+    "power": "({0} ** {1})",
+    "reciprocal": "(_D(1) / {0})",
+    "less": "({0} < {1})",
+    "less_equal": "({0} <= {1})",
+    "greater": "({0} > {1})",
+    "greater_equal": "({0} >= {1})",
+    "equal": "({0} == {1})",
+    "not_equal": "({0} != {1})",
+    "logical_and": "({0} and {1})",
+    "logical_or": "({0} or {1})",
+    "logical_not": "(not {0})",
+    "sign": "(_D({0} > 0) - _D({0} < 0))",
+    "absolute": "abs({0})",
+    "square": "({0} * {0})",
     **{
-        name: f"_math.{name}({{0}})" for name in ("tanh", "exp", "log", "log1p", "expm1", "sqrt", "sin", "cos")
+        name: f"_math.{name}({{0}})"
+        for name in ("tanh", "exp", "log", "log1p", "expm1", "sqrt", "sin", "cos")
     },
 }
 

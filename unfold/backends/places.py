@@ -19,7 +19,7 @@ from unfold.node import Constant, Named, Node
 from unfold.op import Elementwise
 from unfold.ops.index import Extent
 from unfold.ops.linear import Contract
-from unfold.ops.time import At, Delay, Place, Reverse, Size, Step, Structural, Zeros, sources
+from unfold.ops.time import At, Delay, Place, Reverse, Size, Step, Structural, Zeros
 from unfold.passes import VIEWS
 from unfold.plan import CannotPlan, Plan
 from unfold.trace import Ref, trace
@@ -103,7 +103,7 @@ class Places:
         if node in self.plan.rows:
             letters = self.letters(node, whole=False)
             if node not in self.plan.carried:
-                self.owned.add(node)
+                self.own(node)
             return self.source.buffer(self.wish(node), letters, self.extent(letters, node), self.dtype(node))
         letters = self.letters(node)
         pads = self.plan.pads.get(node, {})
@@ -112,10 +112,7 @@ class Places:
             views = [u for u in self.plan.users.get(node, []) if u.op.name in VIEWS]
             if not self.plan.nest(node) and (node in self.keep or any(u in self.keep for u in views)):
                 return self.source.fresh(self.wish(node), letters, shape, self.dtype(node))
-            if node not in self.keep and not any(
-                u.op.structural or u.op.name in VIEWS for u in self.plan.users[node]
-            ):
-                self.owned.add(node)
+            self.own(node)
             return self.source.buffer(self.wish(node), letters, shape, self.dtype(node))
         room = [n + sum(pads.get(x, ())) for x, n in zip(letters, shape, strict=True)]
         full = self.source.buffer(self.wish(node) + "_all", letters, room, self.dtype(node))
@@ -214,7 +211,7 @@ class Places:
         if isinstance(op, Place):
             return self.placed(node, op, size)
         if isinstance(op, At):
-            which, index = sources(node, np.asarray(0), size)
+            which, index = op.sources(np.asarray(0), size, len(node.inputs))
             if which < 0:
                 letters = self.letters(node)
                 return self.source.buffer(
@@ -381,7 +378,7 @@ class Places:
                 var = self.var(other)
                 if other in self.owned:
                     self.owned.discard(other)
-                    self.owned.add(node)
+                    self.own(node)
                 return var
         return None
 
@@ -403,11 +400,31 @@ class Places:
             if any(p in self.keep for p in inside):
                 continue
             users = [*users, *(v for p in inside for v in self.plan.users.get(p, []))]
-            if same and users.count(node) == 1 and all(v in self.done for v in users):
+            views = self.views(u)
+            if any(v in self.keep for v in views):
+                continue
+            later = [v for view in views for v in self.plan.users.get(view, [])]
+            if same and users.count(node) == 1 and all(v in self.done for v in (*users, *later)):
                 self.owned.discard(u)
-                self.owned.add(node)
+                self.own(node)
                 return self.renamed(self.vars[u], node)
         return None
+
+    def own(self, node: Node) -> None:
+        """Let others take over the place of a value, unless something sees into it."""
+        seen = any(u.op.structural or u.op.name in VIEWS for u in self.plan.users.get(node, []))
+        if node not in self.keep and not seen:
+            self.owned.add(node)
+
+    def views(self, node: Node) -> list[Node]:
+        """What looks into the place of a value: fixed reads, shifted and rearranged ones."""
+        place, found, waiting = self.vars[node].shadow, [], [node]
+        while waiting:
+            for v in self.plan.users.get(waiting.pop(), []):
+                if v in self.vars and v not in found and np.may_share_memory(self.vars[v].shadow, place):
+                    found.append(v)
+                    waiting.append(v)
+        return found
 
     def renamed(self, var: Var, node: Node) -> Var:
         """A place that another value has left, under the name of the new one."""

@@ -80,7 +80,7 @@ class Values(Places):
         free = scores in self.owned and all(u in (node, softmax) for u in users[scores])
         if free:
             self.owned.discard(scores)
-            self.owned.add(slope)
+            self.own(slope)
         self.vars[slope] = self.renamed(o, slope) if free else self.place(slope)
         work = self.source.name("softmax_cross_entropy")
         count, classes = int(np.prod(o.shadow.shape[:-1])), o.shadow.shape[-1]
@@ -98,7 +98,12 @@ class Values(Places):
                 and self.plan.ahead.get(self.plan.resolve(u.inputs[0]), (None,))[0] is node
             )
             here = moved or self.plan.part.get(u, (None,))[0] is node
-            if not here and self.source.loops and self.plan.loop_of.get(u) is not self.plan.loop_of[node]:
+            if (
+                not here
+                and self.source.loops
+                and node not in self.plan.rows
+                and self.plan.loop_of.get(u) is not self.plan.loop_of[node]
+            ):
                 loops, self.source.loops = self.source.loops, []  # the same at every step: before the loop
                 self.joined_part(u, out, op.dim, start, stop, len(node.shape))
                 self.source.loops = loops
