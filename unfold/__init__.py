@@ -3,10 +3,14 @@
 from importlib import import_module as _import_module
 from typing import Any as _Any
 
+from unfold import init as init
 from unfold import ops as ops
+from unfold import optim as optim
 from unfold.check import Report as Report
 from unfold.check import assert_gradients as assert_gradients
 from unfold.check import check as check
+from unfold.checkpointing import checkpoint as checkpoint
+from unfold.diagnose import diagnose as diagnose
 from unfold.elaborate import graph as graph
 from unfold.errors import BadName as BadName
 from unfold.errors import BindingError as BindingError
@@ -28,6 +32,9 @@ from unfold.errors import UnfoldError as UnfoldError
 from unfold.errors import UnknownName as UnknownName
 from unfold.errors import ZeroDelayLoop as ZeroDelayLoop
 from unfold.forward import hvp as hvp
+from unfold.generate import beam as beam
+from unfold.generate import free_running as free_running
+from unfold.generate import generate as generate
 from unfold.graph import Graph as Graph
 from unfold.jacobian import hessian as hessian
 from unfold.jacobian import jacobian as jacobian
@@ -38,10 +45,13 @@ from unfold.language import var as var
 from unfold.node import Node as Node
 from unfold.node import constant as constant
 from unfold.node import operation as operation
+from unfold.online import rtrl as rtrl
 from unfold.op import FUNCTIONS as _FUNCTIONS
 from unfold.op import Along as Along
 from unfold.op import Elementwise as Elementwise
 from unfold.op import Op as Op
+from unfold.streaming import stream as stream
+from unfold.truncation import truncate as truncate
 
 globals().update(_FUNCTIONS)
 
