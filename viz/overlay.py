@@ -136,23 +136,26 @@ def notes(drawing: Drawing, texts: Mapping[str, str]) -> Drawing:
 
 
 def marked(drawing: Drawing, report: Any) -> Drawing:
-    """The culprit of a failed check in red, at the steps where it fails."""
-    if report.ok or not report.equation:
+    """The culprit of a failed check in red, at the steps where it fails; where only the
+    parameter is known, its edges."""
+    if report.ok:
         return drawing
-    name = report.equation.split("=")[0].split("[")[0].strip()
+    name = report.equation.split("=")[0].split("[")[0].strip() if report.equation else ""
     steps = [s if isinstance(s, tuple) else (s,) for s in report.steps]
-    bad = {f"{name}@{','.join(map(str, s))}" for s in steps} if steps else set()
+    bad = {f"{name}@{','.join(map(str, s))}" for s in steps}
 
     def tone(key: str) -> str | None:
-        return "wrong" if key in bad or key == name or (not bad and key.startswith(f"{name}@")) else None
+        everywhere = not bad and key.startswith(f"{name}@")
+        return "wrong" if name and (key in bad or key == name or everywhere) else None
 
-    painted = recoloured(drawing, tone, lambda ends: ends[1] in bad)
+    def edge(p: Path) -> bool:
+        return p.ends[1] in bad if name else report.variable in p.carries
+
+    painted = recoloured(drawing, tone, edge)
     left, _, right, bottom = drawing.bounds
-    word = labels.Run(f"{report.verdict}: {report.operation or ''} in {report.equation}")
-    words = Text(((left + right) / 2, bottom + 6), (word,), 12.0, "wrong")
-    return replace(
-        painted, parts=(*painted.parts, words), desc=f"{drawing.desc} {report.verdict}: {report.equation}"
-    )
+    what = f"{report.operation} in {report.equation}" if name else f"d{report.of}/d{report.variable}"
+    words = Text(((left + right) / 2, bottom + 6), (labels.Run(f"{report.verdict}: {what}"),), 12.0, "wrong")
+    return replace(painted, parts=(*painted.parts, words), desc=f"{drawing.desc} {report.verdict}: {what}")
 
 
 def cut(drawing: Drawing, edges: Mapping[tuple[str, str], str] | set[tuple[str, str]]) -> Drawing:
@@ -178,14 +181,14 @@ def cut(drawing: Drawing, edges: Mapping[tuple[str, str], str] | set[tuple[str, 
 def recoloured(
     drawing: Drawing,
     tone: Callable[[str], str | None],
-    edge: Callable[[tuple[str, str]], bool] = lambda ends: False,
+    edge: Callable[[Path], bool] = lambda path: False,
 ) -> Drawing:
     """Discs and boxes in other tones, by name; the edges that `edge` picks in red."""
 
     def repaint(s: Shape) -> Shape:
         if isinstance(s, Circle | Box) and s.name and (new := tone(s.name)) is not None:
             return replace(s, tone=new)
-        if isinstance(s, Path) and edge(s.ends):
+        if isinstance(s, Path) and edge(s):
             return replace(s, tone="wrong", width=2.2)
         return s
 
