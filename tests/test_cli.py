@@ -77,6 +77,7 @@ def test_show_prints_the_equations(model, capsys):
     assert main(["show", "model.py:model"]) == 0
     captured = capsys.readouterr()
     assert "h[t] = tanh(W @ h[t-1] + x[t])" in captured.out
+    assert "over t:  legal for every T; carries h[t] forward" in captured.out
     assert captured.err == "read\n"
 
 

@@ -191,3 +191,23 @@ def require_causal(graph: Graph, axis: Axis | str = "t") -> None:
                 output=name,
                 lookahead=steps,
             )
+
+
+def over_time(graph: Graph) -> list[str]:
+    """For each axis, what is carried from step to step, and how far ahead outputs look.
+
+    >>> from unfold import systems
+    >>> print(*over_time(systems.bidirectional()), sep="\\n")
+    over t:  legal for every T; carries f[t] forward, g[t] backward; o needs all steps
+    """
+    lines = []
+    for axis in graph.axes:
+        ways = {"forward": state(graph, axis), "backward": state(graph, axis, backward=True)}
+        carried = ", ".join(f"{', '.join(names)} {way}" for way, names in ways.items() if names)
+        every = f"every {axis.length}" if axis.size is None else f"{axis.length} = {axis.size}"
+        parts = [f"legal for {every}", f"carries {carried}" if carried else "carries nothing"]
+        for name, steps in lookahead(graph, axis).items():
+            if steps:
+                parts.append(f"{name} needs {'all steps' if steps == math.inf else f'{steps} steps ahead'}")
+        lines.append(f"over {axis.name}:  {'; '.join(parts)}")
+    return lines

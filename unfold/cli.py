@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from unfold.causality import over_time
 from unfold.errors import UnfoldError
 from unfold.graph import Graph
 from unfold.loading import load
@@ -142,6 +143,8 @@ def _formed(args: argparse.Namespace) -> Graph:
 def _show(args: argparse.Namespace) -> int:
     graph = _formed(args)
     print(graph.latex() if args.latex else graph)
+    if graph.axes and not args.latex:
+        print("\n" + "\n".join(over_time(graph)))
     return 0
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unfold.causality import over_time
 from unfold.gallery.exhibits import TRAINING, Exhibit
 
 
@@ -62,13 +63,17 @@ def _section(e: Exhibit) -> str:
 {"".join(map(_prose, e.prose.split(chr(10) * 2)))}
 {_figures(e)}
 <div class="pair">
-<div><h3>Its equations</h3><pre>{escape(str(e.graph))}</pre></div>
+<div><h3>Its equations</h3><pre>{escape(_equations(e))}</pre></div>
 <div><h3>Its gradient: backpropagation through time</h3><pre>{escape(str(e.gradient))}</pre></div>
 </div>
 {_run(e)}
 {_more(e)}
 </section>
 """
+
+
+def _equations(e: Exhibit) -> str:
+    return "\n\n".join([str(e.graph), *(["\n".join(over_time(e.graph))] if e.graph.axes else [])])
 
 
 def _prose(part: str) -> str:
