@@ -194,9 +194,9 @@ def plan(case: Case) -> Run:
     if case.model == "rnn":
         return (rnn_tiny if width <= 64 else rnn)(case)
     if case.model == "lstm":
-        return (lstm_tiny if width <= 32 and case.size.batch == 1 else lstm_small if width <= 128 else lstm)(
-            case
-        )
+        if case.size.batch == 1 and width <= 32 and case.size.steps <= 1000:
+            return lstm_tiny(case)
+        return (lstm_small if case.size.steps * width <= 1 << 16 else lstm)(case)
     if case.model in ("stacked", "bidirectional"):
         return (stacked if case.model == "stacked" else bidirectional)(case)
     raise Unsupported("not written by hand for this model")

@@ -81,7 +81,7 @@ class Chain:
 
 
 class Readout:
-    """o = c + V [h, ...] and its cross-entropy with y, fused; the cotangents go straight into dz of each chain."""
+    """o = c + V [h, ...] and its cross-entropy with y, fused; cotangents go straight into each chain's dz."""
 
     def __init__(self, case: Case, chains: list[Chain]) -> None:
         size, dtype = case.size, case.dtype
