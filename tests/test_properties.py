@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings, target
+from hypothesis import HealthCheck, example, given, settings, target
 from hypothesis import strategies as st
 
 import unfold as uf
 from unfold.errors import DefinitionError
 from unfold.graph import Graph
 from unfold.node import call
-from unfold.testing import SystemSpec, build
+from unfold.testing import BlockSpec, EquationSpec, SystemSpec, build
 from unfold.testing.specs import walk
 from unfold.testing.strategies import (
     expressions,
@@ -73,8 +73,21 @@ def test_the_plan_the_unfolded_graph_and_the_definition_give_the_same_values(
     same_results(dag.compile("reference")(**given_arrays), definition)
 
 
+def one(vector: bool, body: Any, boundary: str = "zero", direction: int = 1) -> BlockSpec:
+    return BlockSpec(direction, (EquationSpec(vector, body, (boundary,)),))
+
+
+# what once went wrong
+OVERWRITTEN = SystemSpec(3, (one(True, ("tanh", ("cumsum", ("x", 0)))),), (("last", 0), ("all", 0)))
+SUM_OF_A_CONSTANT = SystemSpec(
+    1, (one(False, ("tanh", ("param", False))), one(False, ("tanh", ("over", "sum", ("read", 0, 0)))))
+)
+
+
 @some
 @given(systems(), seeds, time_lengths())
+@example(OVERWRITTEN, 1, 6)
+@example(SUM_OF_A_CONSTANT, 0, 1)
 def test_the_gradients_of_plan_and_definition_agree(spec: SystemSpec, seed: int, steps: int) -> None:
     system = build(spec)
     arrays = system.arrays(seed, steps)

@@ -145,7 +145,7 @@ class _Explanation:
             base, operation=node.op.name, argument=k, equation=equation, source=where,
             axis=axis.name, size=size, node=node,
         )  # fmt: skip
-        each = sum(self._contributions(cert) for _, cert in reads)
+        each = np.sum([self._contributions(cert) for _, cert in reads], axis=0)
         rest = self.true - each.sum(axis=0)
         for steps, text in _selections(each, rest, self.is_it, axis.name):
             return replace(base, steps=steps, diagnosis=text)

@@ -123,7 +123,7 @@ class Kernel:
             x = self.align(read(operands[number], u, at), u, self.axes)
             if axis in u.axes:
                 x = np.take(x, index[here] - 1, axis=place)
-            where = (*[slice(None)] * place, here)
+            where: tuple[Any, ...] = (*[slice(None)] * place, here)
             out[where] = x
         return out
 
