@@ -115,7 +115,7 @@ def run_copying(said: int, pause: int, symbols: int, steps: int) -> list[list[st
 
 
 def main(
-    adding: tuple[int, int] = (100, 5000), copying: tuple[int, int, int, int] = (5, 30, 10, 5000)
+    adding: tuple[int, int] = (100, 4000), copying: tuple[int, int, int, int] = (5, 30, 10, 4000)
 ) -> None:
     T, steps = adding
     added = run_adding(T, steps)

@@ -144,8 +144,8 @@ def main(epochs: int = 12) -> None:
     lines = [
         "# Handwritten digits",
         "",
-        f"scikit-learn's digits, 8 x 8 pixels: {cut} to learn from, {len(labels) - cut} others to test, {epochs} times",
-        f"through in batches of {BATCH}; the greatest difference of losses in the first 100 steps (float32).",
+        f"scikit-learn's digits, 8 x 8 pixels: {cut} to learn from, {len(labels) - cut} others to test;",
+        f"{epochs} times through in batches of {BATCH}; losses differ: the greatest difference in 100 steps.",
         "",
         *table(head, result),
     ]
