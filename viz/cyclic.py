@@ -53,7 +53,11 @@ def _arrows(scene: Scene, model: Model, places: Mapping[str, Point]) -> None:
             if a.target == source:
                 depth = loops.get((source, side), 0)
                 loops[source, side] = depth + 1
-                _loop(scene, model, places[source], a, side, depth, colours, lags)
+                same = [
+                    k for k, g in delayed.items() if k[0] == source and any(b.target == source for b in g)
+                ]
+                alone = sum(_side(model, places, *k) == side for k in same) == 1
+                _loop(scene, model, places[source], a, side, depth, colours, lags, alone)
         others = [a for a in group if a.target != source]
         if len(others) == 1 and abs(places[others[0].target][0] - places[source][0]) > PITCH:
             (a,) = others
@@ -110,6 +114,7 @@ def _loop(
     depth: int,
     colours: Mapping[str, str],
     lags: tuple[int, ...],
+    alone: bool,
 ) -> None:
     """A variable that reads itself: round through the square and back."""
     tone, label, _ = looks(model, a, colours)
@@ -123,7 +128,6 @@ def _loop(
     first = (out, (out[0] + side * 12, out[1] - 13 - 5 * depth), (sx, y - half - rise), (sx, y - half))
     second = ((sx, y + half), (sx, y + half + rise), (back[0] + side * 13, back[1] + 14 + 5 * depth), back)
     square = _square(scene, f"loop {a.source} {lags}", (sx, y), model, a, lags)
-    alone = sum(b.target == a.target and b.moves for b in model.out_of(a.source)) == 1
     scene.connect(Edge((a.source, square), "", tone, carries=a.carries, arrow=False, path=first))
     scene.connect(
         Edge(
@@ -205,15 +209,11 @@ def _steps(lags: tuple[int, ...], model: Model, a: Arrow) -> str:
 
 def said(model: Model, a: Arrow) -> str:
     """An arrow in words."""
-    index = ", ".join(f"all {v.name}" if i is None else repr(i) for i, v in _indexed(model, a))
+    source = model.variables.get(a.source) or model.boundaries.get(a.source)
+    pairs = zip(a.at, source.axes if source else (), strict=False)
+    index = ", ".join(f"all {axis.name}" if i is None else repr(i) for i, axis in pairs)
     through = f" through {', '.join(a.carries)}" if a.carries else ""
     return f"{a.target} reads {a.source}{f'[{index}]' if index else ''}{through}"
-
-
-def _indexed(model: Model, a: Arrow):  # type: ignore[no-untyped-def]
-    source = model.variables.get(a.source) or model.boundaries.get(a.source)
-    axes = source.axes if source else ()
-    return zip(a.at, axes, strict=False)
 
 
 def describe(model: Model) -> str:

@@ -11,13 +11,14 @@ from viz.drawing import Box, Circle, Point, Text
 from viz.layout import circle, label_of, shown, step, tone_of
 from viz.scene import Edge
 from viz.style import EDGE, MATH, ROW
-from viz.variables import Arrow, Variable
+from viz.variables import Arrow
 
 if TYPE_CHECKING:
     from viz.unfolded import Builder
 
 RISE = 104.0  # from the frame below to the box of the weights
 CELL = 128.0  # from cell to cell of a lattice
+Shown = tuple[int | None, ...]
 
 
 # ---------------------------------------------------------------------- attention, memory
@@ -146,7 +147,7 @@ def lattice(build: Builder, keys: list[str], x0: float) -> float:
                 elif (dx, dy) == (0.0, 0.0):
                     dots = "⋱" if i is None and j is None else "⋮" if i is None else "⋯"
                     build.scene.add(Text((x, y), labels.upright(dots), 22.0, name=f"{k}@{_or(i)},{_or(j)}"))
-    _edges(build, inner, offsets, (rows, cols), (down, right), middle)
+    _edges(build, inner, (rows, cols), (down, right))
     alone = [k for k in keys if k not in inner]
     mine = step(model, alone)
     for k in alone:
@@ -175,46 +176,51 @@ def _cell(build: Builder, keys: list[str]) -> dict[str, Point]:
     return offsets
 
 
-def _edges(build: Builder, keys, offsets, axes, steps, middle) -> None:  # type: ignore[no-untyped-def]
-    model, nodes = build.model, build.scene.nodes
-    sizes = tuple(build.sizes[a] for a in axes)
-    for a in model.arrows:
-        if a.target not in keys or a.source not in keys or any(i is None or i.kind != "now" for i in a.at):
+def _edges(build: Builder, keys: list[str], axes: tuple[Axis, Axis], steps: tuple[Shown, Shown]) -> None:
+    """The arrows between cells, from boundary values, and into the dots."""
+    for a in build.model.arrows:
+        inner = all(i is not None and i.kind == "now" for i in a.at)
+        if a.target not in keys or a.source not in keys or not inner or len(a.at) != 2:
             continue
+        back = tuple(0 if i is None else i.offset for i in a.at)
         for m, i in enumerate(steps[0]):
             for n, j in enumerate(steps[1]):
-                back = [0 if k is None else k.offset for k in a.at]
                 if i is None or j is None:
-                    _from_dots(build, a, (i, j), (m, n), steps, back)
-                    continue
-                r, c = i + back[0], j + back[1]
-                inside = 1 <= r <= sizes[0] and 1 <= c <= sizes[1]
-                known = f"{a.source}@{r},{c}" in nodes
-                hidden = inside and not known
-                seen = (r if r in steps[0] else None, c if c in steps[1] else None)
-                source = f"{a.source}@{_or(seen[0])},{_or(seen[1])}"
-                if not inside and f"{a.source}@{r},{c}" not in nodes:
-                    source = f"{a.source}@{r},{c}"
-                    if not _boundary(build, a.source):
-                        continue
-                    x, y = middle(m, n)
-                    spot = (x + back[1] * 0.62 * CELL, y + back[0] * 0.62 * CELL)
-                    build.scene.add(Text(spot, labels.math(a.source, sup=f"{r},{c}"), MATH - 2, name=source))
-                tone = tone_of(model, a, build.colours)
-                ends = (source if hidden or not inside else f"{a.source}@{r},{c}", f"{a.target}@{i},{j}")
-                kind = f"{a.source}->{a.target} {a.at}"
-                build.scene.connect(Edge(ends, kind, tone, label_of(a), a.carries, title=said(model, a)))
+                    source = _beside(a, (m, n), steps, back)
+                else:
+                    source = _reads(build, a, (i, j), axes, steps, back)
+                words = label_of(a) if i is not None and j is not None else ()
+                tone = tone_of(build.model, a, build.colours)
+                ends = (source, f"{a.target}@{_or(i)},{_or(j)}")
+                kind = f"{a.source}->{a.target} {a.at} {bool(words)}"
+                build.scene.connect(Edge(ends, kind, tone, words, a.carries, title=said(build.model, a)))
 
 
-def _from_dots(build: Builder, a: Arrow, at, place, steps, back) -> None:  # type: ignore[no-untyped-def]
-    """An arrow into the dots that stand for the middle of the lattice."""
+def _reads(
+    build: Builder,
+    a: Arrow,
+    at: tuple[int, int],
+    axes: tuple[Axis, Axis],
+    steps: tuple[Shown, Shown],
+    back: tuple[int, ...],
+) -> str:
+    """The shape a cell reads: another cell, dots in its place, or a boundary value (made here)."""
+    r, c = at[0] + back[0], at[1] + back[1]
+    name = f"{a.source}@{r},{c}"
+    if name in build.scene.nodes:
+        return name
+    if 1 <= r <= build.sizes[axes[0]] and 1 <= c <= build.sizes[axes[1]]:
+        return f"{a.source}@{_or(r if r in steps[0] else None)},{_or(c if c in steps[1] else None)}"
+    if any(b.name == a.source for b in build.model.boundaries.values()):
+        x, y = build.scene.nodes[f"{a.target}@{at[0]},{at[1]}"].at
+        spot = (x + back[1] * 0.62 * CELL, y + back[0] * 0.62 * CELL)
+        build.scene.add(Text(spot, labels.math(a.source, sup=f"{r},{c}"), MATH - 2, name=name))
+    return name
+
+
+def _beside(a: Arrow, place: tuple[int, int], steps: tuple[Shown, Shown], back: tuple[int, ...]) -> str:
+    """The cell before the dots at a place of the lattice, if there is one."""
     m, n = place[0] + back[0], place[1] + back[1]
-    real = 0 <= m < len(steps[0]) and 0 <= n < len(steps[1]) and steps[0][m] is not None
-    if not real or steps[1][n] is None or not any(back):
-        return
-    ends = (f"{a.source}@{_or(steps[0][m])},{_or(steps[1][n])}", f"{a.target}@{_or(at[0])},{_or(at[1])}")
-    build.scene.connect(Edge(ends, "", tone_of(build.model, a, build.colours), (), a.carries))
-
-
-def _boundary(build: Builder, name: str) -> Variable | None:
-    return next((b for b in build.model.boundaries.values() if b.name == name), None)
+    inside = 0 <= m < len(steps[0]) and 0 <= n < len(steps[1]) and any(back)
+    real = inside and steps[0][m] is not None and steps[1][n] is not None
+    return f"{a.source}@{steps[0][m]},{steps[1][n]}" if real else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from viz.drawing import Box, Circle, Drawing, Path, Point, Text, pieces, straight, walk
 from viz.labels import GREEK, Label
@@ -140,7 +140,7 @@ def _path(shape: Path, at: Point, colours: dict[str, str]) -> str:
     return f"\\path[{','.join(options)}] {point(shape.points[0])} {' '.join(strokes)};"
 
 
-def _stroke(p: Sequence[Point], point) -> str:  # type: ignore[no-untyped-def]
+def _stroke(p: Sequence[Point], point: Callable[[Point], str]) -> str:
     if straight(p):
         return f"-- {point(p[3])}"
     return f".. controls {point(p[1])} and {point(p[2])} .. {point(p[3])}"

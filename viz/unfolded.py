@@ -6,11 +6,11 @@ one step laid out once and repeated, so they are identical however many there ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unfold.axis import Axis
+from unfold.axis import Axis, Index
 from viz import labels
 from viz.cyclic import describe, said
 from viz.drawing import Box, Drawing, Point, Text, bounds
@@ -18,7 +18,7 @@ from viz.layout import LIMIT, Step, circle, groups, looks, shown, step, variants
 from viz.scene import BOWS, Edge, Scene
 from viz.several import fan, lattice
 from viz.style import EDGE, MATH, ROW
-from viz.variables import Arrow, Model
+from viz.variables import Arrow, Model, Variable
 
 GAP = 120.0  # between groups
 OVER = (58.0, 42.0, 78.0, 104.0, 140.0)  # a context is led over the edges that ask for it
@@ -96,9 +96,9 @@ class Builder:
             (b.name, self._place(b.index)): b for b in model.boundaries.values() if len(b.index) == 1
         }
 
-    def _place(self, index: Sequence[object]) -> int:
+    def _place(self, index: Sequence[Index]) -> int:
         (i,) = index
-        return i.resolve(0, self.sizes.get(i.axis, 0))  # type: ignore[attr-defined, no-any-return]
+        return i.resolve(0, self.sizes.get(i.axis, 0))
 
     # ------------------------------------------------------------------ columns
     def columns(self) -> None:
@@ -258,13 +258,12 @@ class Builder:
                 continue
             if (len(source.axes) > 1 and target.axes) or (None in a.at and a.target in self.gathered):
                 continue
-            self._arrow(a)
+            self._arrow(a, target)
 
-    def _target(self, a: Arrow):  # type: ignore[no-untyped-def]
+    def _target(self, a: Arrow) -> Variable | None:
         return self.model.variables.get(a.target) or self.model.boundaries.get(a.target)
 
-    def _arrow(self, a: Arrow) -> None:
-        target = self._target(a)
+    def _arrow(self, a: Arrow, target: Variable) -> None:
         tone, label, hint = looks(self.model, a, self.colours)
         kind = f"{a.source}->{a.target} {a.at}"
 
@@ -323,7 +322,7 @@ class Builder:
         hidden = not c.shown(step) and 1 <= step <= c.size and not self.relative
         return [f"{a.source}@…" if hidden else f"{a.source}@{step}"]
 
-    def _ends(self, a: Arrow, c: Columns, lag: int, edge) -> None:  # type: ignore[no-untyped-def]
+    def _ends(self, a: Arrow, c: Columns, lag: int, edge: Callable[..., None]) -> None:
         """Arrows into the ellipsis and, in a picture of some steps of many, beyond both ends."""
         known = [s for s in c.steps if s is not None]
         done: set[str] = set()
@@ -335,13 +334,12 @@ class Builder:
                 if 1 <= t <= c.size and f"{a.target}@…" in self.scene.nodes:
                     edge(f"{a.source}@{s}", f"{a.target}@…")
                 continue
-            end = f"{a.target if a.target == a.source else a.source}@>"
+            end = f"{a.source}@>"
             first = end not in done
             done.add(end)
             if first or abs(lag) == 1:
                 self._beyond(c, a.source, a.target == a.source, end, right=lag > 0)
-                if f"{a.source}@{s}|{end}" not in done:
-                    edge(f"{a.source}@{s}", end, True, a.target == a.source)
+                edge(f"{a.source}@{s}", end, True, a.target == a.source)
         if self.relative:
             for t in known:
                 if t - lag not in known:

@@ -178,7 +178,8 @@ def _name(node: Node) -> str:
 
 
 def _now(node: Node) -> bool:
-    return isinstance(node.op, Input) or all(isinstance(i, Index) and i.kind == "now" for i in node.op.index)  # type: ignore[attr-defined]
+    index = node.op.index if isinstance(node.op, Symbol) else ()
+    return all(isinstance(i, Index) and i.kind == "now" for i in index)
 
 
 def _only_sums(node: Node) -> bool:
