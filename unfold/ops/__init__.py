@@ -1,14 +1,16 @@
 """The operations, each in one place.
 
-Entry by entry: elementwise (arithmetic, choice, comparison), exponential, trigonometric,
-activation. Of values: linear (products), matrix, reduce, shape, rearrange, index, choose, nn.
+Entry by entry: elementwise (arithmetic), compare, exponential, trigonometric, activation.
+Of values: linear (products), matrix, reduce, statistics, scan, shape, rearrange, index, choose, nn.
 Along time: time (delays and their like), along (windows and the like).
+All of them: examples (a call of each), listing (the table).
 """
 
 from unfold.ops import (
     activation,
     along,
     choose,
+    compare,
     elementwise,
     exponential,
     index,
@@ -19,6 +21,7 @@ from unfold.ops import (
     reduce,
     scan,
     shape,
+    statistics,
     time,
     trigonometric,
 )
@@ -27,6 +30,7 @@ __all__ = [
     "activation",
     "along",
     "choose",
+    "compare",
     "elementwise",
     "exponential",
     "index",
@@ -37,6 +41,7 @@ __all__ = [
     "reduce",
     "scan",
     "shape",
+    "statistics",
     "time",
     "trigonometric",
 ]

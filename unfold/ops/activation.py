@@ -9,7 +9,7 @@ from typing import Any
 
 from unfold.node import Node, as_node, call, operation
 from unfold.op import Elementwise, register
-from unfold.ops.elementwise import clip, where
+from unfold.ops.compare import clip, where
 
 Cts = Sequence[Node | None]
 

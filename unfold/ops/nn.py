@@ -142,8 +142,8 @@ def layer_norm(a: Any, gain: Any = None, bias: Any = None, over: Any = -1, eps: 
     centred = a - call("mean", a, over, keepdims=True)
     spread = call("mean", call("square", centred), over, keepdims=True)
     out = centred / call("sqrt", spread + eps)
-    out = out if gain is None else as_node(gain) * out
-    return out if bias is None else out + bias
+    out = out if gain is None else call("multiply", gain, out)
+    return out if bias is None else call("add", out, bias)
 
 
 @register
@@ -152,7 +152,7 @@ def rms_norm(a: Any, gain: Any = None, over: Any = -1, eps: float = 1e-5) -> Nod
     a = as_node(a)
     size = call("mean", call("square", a), over, keepdims=True)
     out = a / call("sqrt", size + eps)
-    return out if gain is None else as_node(gain) * out
+    return out if gain is None else call("multiply", gain, out)
 
 
 @register
