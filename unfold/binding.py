@@ -105,12 +105,12 @@ def example(graph: Graph, sizes: Mapping[str, int]) -> Binding:
         raise BindingError(
             f"no axis or dimension {unknown[0]!r}; there are {', '.join([a.name for a in steps] + names)}"
         )
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for label, nodes in by_label(graph).items():
-        lead = [steps[a] if isinstance(a, Axis) else a for a in leading(nodes)]
+        lead = [steps[a] if isinstance(a, Axis) else int(a) for a in leading(nodes)]
         shape = [dims.evaluate(d, known) for d in nodes[0].shape]
         arrays[label] = np.zeros(
-            (*lead, *shape), {"int": np.int64, "bool": np.bool_}.get(nodes[0].dtype, np.float64)
+            [*lead, *shape], {"int": np.int64, "bool": np.bool_}.get(nodes[0].dtype, np.float64)
         )
     return bind(graph, {**{a.name: n for a, n in steps.items()}, **arrays})
 

@@ -284,7 +284,8 @@ def _bad(graph: Graph, arrays: Mapping[str, Any], length: int = 6) -> tuple[Bad 
     if bad is None:
         return None, []
     chain: dict[str, Link] = {}
-    node, at = bad.node, dict(bad.index)
+    node: Node = bad.node
+    at: Mapping[Axis, int] = bad.index
     while len(chain) < length:
         reads = [(u, here) for u, here in needs(graph, node, at, run.bound.extents) if u.dtype in INEXACT]
         sizes = [float(np.abs(run.value(u, here)).max(initial=0.0)) for u, here in reads]

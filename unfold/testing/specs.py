@@ -160,7 +160,8 @@ class _Writer:
         head, *rest = expr
         if head in ("x", "z"):
             source = self.x if head == "x" else self.z
-            return source if self.t is None else source[self.t - rest[0]]
+            read: Node = source if self.t is None else source[self.t - rest[0]]
+            return read
         if head == "read":
             assert self.t is not None
             return self.variables[rest[0]][self.t - rest[1]]  # type: ignore[no-any-return]

@@ -153,7 +153,7 @@ def systems(
     fixed and reversed reads, sums and softmax over time, all kinds of boundaries. `causal`
     ones read the past only."""
     total = draw(st.integers(1, max_vars))
-    sizes = []
+    sizes: list[int] = []
     while sum(sizes) < total:
         sizes.append(draw(st.integers(1, total - sum(sizes))))
     kinds = [draw(st.booleans()) for _ in range(total)]
