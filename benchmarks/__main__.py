@@ -11,6 +11,7 @@ from benchmarks import machine
 from benchmarks.models import MODELS, SIZES, TOO_LARGE
 
 RESULTS = Path(__file__).parent / "results"
+CLOCK = "cpu: processor time of all threads, for one thread on a machine that others use too"
 KINDS = ("speed", "build", "memory", "compile", "scaling")
 
 
@@ -42,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--peers", type=words(), default=None, help="parts of their names; all by default")
     p.add_argument("--repeat", type=int, default=7, help="rounds")
     p.add_argument("--budget", type=float, default=0.1, help="seconds for each peer in each round")
+    p.add_argument("--clock", choices=("wall", "cpu"), default="wall", help=CLOCK)
     p.add_argument("--quick", action="store_true", help="3 rounds of 30 ms")
     p.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     p.add_argument("--dry", action="store_true", help="print only, write nothing")
@@ -66,7 +68,7 @@ def speed(options: argparse.Namespace, threads: int) -> int:
             continue
         start = time.perf_counter()
         result = measure.measure(
-            models.case(model, SIZES[size], dtype), chosen, options.repeat, options.budget
+            models.case(model, SIZES[size], dtype), chosen, options.repeat, options.budget, options.clock
         )
         result["excluded"] |= missing
         cell = {"threads": threads, "model": model, "size": size, "dtype": dtype, "machine": on, **result}

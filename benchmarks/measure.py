@@ -80,13 +80,18 @@ def prepare(
     return runs, known, excluded
 
 
-def once(step: Callable[[], Any]) -> float:
-    start = time.perf_counter()
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+def once(step: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:
+    start = clock()
     step()
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def rounds(runs: dict[str, Run], repeat: int, budget: float) -> dict[str, list[float]]:
+def rounds(
+    runs: dict[str, Run], repeat: int, budget: float, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, list[float]]:
     """Seconds of single calls: in each of `repeat` rounds every peer in turn runs for `budget` seconds.
 
     The first call of a turn warms the caches again and is not counted when others follow it.
@@ -100,9 +105,9 @@ def rounds(runs: dict[str, Run], repeat: int, budget: float) -> dict[str, list[f
             gc.collect()
             gc.disable()
             try:
-                spent = [once(run.step)]
+                spent = [once(run.step, clock)]
                 while sum(spent) < budget or (len(spent) < 2 and spent[0] < SLOW):
-                    spent.append(once(run.step))
+                    spent.append(once(run.step, clock))
             finally:
                 if collecting:
                     gc.enable()
@@ -110,10 +115,12 @@ def rounds(runs: dict[str, Run], repeat: int, budget: float) -> dict[str, list[f
     return times
 
 
-def measure(case: Case, peers: dict[str, Peer], repeat: int, budget: float) -> dict[str, Any]:
+def measure(
+    case: Case, peers: dict[str, Peer], repeat: int, budget: float, clock: str = "wall"
+) -> dict[str, Any]:
     """A cell of the table: for each peer best and median in seconds, its error, its first call."""
     runs, known, excluded = prepare(case, peers)
-    times = rounds(runs, repeat, budget)
+    times = rounds(runs, repeat, budget, CLOCKS[clock])
     for name, seconds in times.items():
         known[name] |= {"best": min(seconds), "median": statistics.median(seconds), "calls": len(seconds)}
-    return {"peers": {n: known[n] for n in runs}, "excluded": excluded}
+    return {"clock": clock, "peers": {n: known[n] for n in runs}, "excluded": excluded}

@@ -76,8 +76,13 @@ def table(cells: list[Cell]) -> str:
                 continue
             text = milliseconds(peer["best"])
             row.append(f"{f'**{text}**' if name == best else text} ({milliseconds(peer['median'])})")
-        lines.append(f"| {cell['model']} {cell['size']} {cell['dtype']} | " + " | ".join(row) + " |")
+        lines.append(f"| {label(cell)} | " + " | ".join(row) + " |")
     return "\n".join(lines)
+
+
+def label(cell: Cell) -> str:
+    """The row's name; processor time is marked."""
+    return f"{cell['model']} {cell['size']} {cell['dtype']}{'*' * (cell.get('clock') == 'cpu')}"
 
 
 def ratios(cells: list[Cell], base: str) -> str:
@@ -89,7 +94,7 @@ def ratios(cells: list[Cell], base: str) -> str:
             continue
         ours = cell["peers"][base]["best"]
         row = [f"{cell['peers'][n]['best'] / ours:.2f}" if n in cell["peers"] else "" for n in names]
-        lines.append(f"| {cell['model']} {cell['size']} {cell['dtype']} | " + " | ".join(row) + " |")
+        lines.append(f"| {label(cell)} | " + " | ".join(row) + " |")
     return "\n".join(lines)
 
 
@@ -113,7 +118,7 @@ def markdown(cells: list[Cell]) -> str:
         "Forward, loss and the gradient of every parameter, in milliseconds: best (median) of single calls "
         "in interleaved rounds in one process, the garbage collector paused, all gradients compared with a "
         "reference in float64 before anything is timed. Models and sizes: `benchmarks/models.py`. Written by "
-        "`python -m benchmarks`.",
+        "`python -m benchmarks`. A star marks processor time, taken while others used the machine.",
         *(f"Machine: {m}" for m in machines),
     ]
     for threads in sorted({c["threads"] for c in cells}):
