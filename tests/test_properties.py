@@ -83,11 +83,19 @@ SUM_OF_A_CONSTANT = SystemSpec(
     1, (one(False, ("tanh", ("param", False))), one(False, ("tanh", ("over", "sum", ("read", 0, 0)))))
 )
 
+SOFTMAX_OF_A_CONSTANT = SystemSpec(
+    1,
+    (one(False, ("tanh", ("param", False))), one(False, ("tanh", ("over", "softmax", ("read", 0, 0))))),
+    (("last", 1),),
+)
+
 
 @some
 @given(systems(), seeds, time_lengths())
 @example(OVERWRITTEN, 1, 6)
 @example(SUM_OF_A_CONSTANT, 0, 1)
+@example(SUM_OF_A_CONSTANT, 0, 3)
+@example(SOFTMAX_OF_A_CONSTANT, 0, 2)
 def test_the_gradients_of_plan_and_definition_agree(spec: SystemSpec, seed: int, steps: int) -> None:
     system = build(spec)
     arrays = system.arrays(seed, steps)

@@ -220,6 +220,7 @@ class Values(Places):
             for a in self.plan.order
             if a not in looped and (a in op.spans or any(a in self.var(u).letters for u in inputs))
         ]
+        spans = {axes.index(a): self.plan.bound.extents[a] for a in op.spans}
         if isinstance(op, Along):
             op = op.bind(axes, len(inputs[0].shape))
         elif isinstance(op, SumOfProducts):
@@ -228,12 +229,18 @@ class Values(Places):
         for u in inputs:
             rank = len(node.shape) if isinstance(op, Elementwise) else len(u.shape)
             args.append(self.source.here(self.full(u, (*axes, *range(rank)), rank)))
-        function = self.source.constant(op.name, _forward(op))
+        function = self.source.constant(op.name, _forward(op, spans))
         self.source.emit(f"copyto({self.source.here(out)}, {function}({', '.join(args)}), casting='unsafe')")
 
 
-def _forward(op: Any) -> Callable[..., Any]:
+def _forward(op: Any, spans: dict[int, int]) -> Callable[..., Any]:
+    """The operation; an axis it acts along is there even for what does not vary along it."""
+
+    def whole(x: Any) -> Any:
+        shape = tuple(spans.get(i, n) for i, n in enumerate(x.shape))
+        return x if shape == x.shape else np.broadcast_to(x, shape)
+
     def forward(*arrays: Any) -> Any:
-        return op.forward(np, *arrays)
+        return op.forward(np, *(map(whole, arrays) if spans else arrays))
 
     return forward
