@@ -160,3 +160,23 @@ def test_there_are_more_than_120_differentiable_operations() -> None:
 def _gradient(graph: uf.Graph, example: Example) -> dict[str, Any]:
     arrays = draw(example.given, generator(example))
     return graph.value_and_grad("y", wrt=floating(example), backend="reference")(**arrays)[1]
+
+
+@each_example
+def test_third_derivatives_exist_and_are_right(example: Example) -> None:
+    """Along one line: the third derivative is the derivative of the second."""
+    rng = generator(example)
+    graph = number_of(example, rng)
+    if graph is None:
+        return
+    arrays, names = draw(example.given, rng), floating(example)
+    for _ in range(2):
+        first = graph.grad("y", wrt=names)
+        terms = [uf.sum(rng.normal(size=np.shape(arrays[n])) * first.outputs[n]) for n in names]
+        graph = uf.graph(y=uf.add(*terms, 0.0))
+        names = [n for n in names if n in graph.inputs]
+        if not names:
+            return
+    direction = {n: rng.normal(size=np.shape(arrays[n])) for n in names}
+    got = run(graph.jvp("y", wrt=names), **arrays, **{n + "_dot": v for n, v in direction.items()})
+    close(got["y_dot"], along(graph, "y", arrays, direction), graph, scale=100.0)
