@@ -49,8 +49,10 @@ def _arrows(scene: Scene, model: Model, places: Mapping[str, Point]) -> None:
     wires = 0
     for (source, lags), group in delayed.items():
         side = _side(model, places, source, lags)
+        others = [a for a in group if a.target != source]
+        apart = len(others) == 1 and abs(places[others[0].target][0] - places[source][0]) > PITCH
         for a in group:
-            if a.target == source:
+            if a.target == source and (apart or not others):  # else it shares the square of the others
                 depth = loops.get((source, side), 0)
                 loops[source, side] = depth + 1
                 same = [
@@ -58,8 +60,7 @@ def _arrows(scene: Scene, model: Model, places: Mapping[str, Point]) -> None:
                 ]
                 alone = sum(_side(model, places, *k) == side for k in same) == 1
                 _loop(scene, model, places[source], a, side, depth, colours, lags, alone)
-        others = [a for a in group if a.target != source]
-        if len(others) == 1 and abs(places[others[0].target][0] - places[source][0]) > PITCH:
+        if apart:
             (a,) = others
             words = f"delay of {_steps(lags, model, a)}"
             tone, label, hint = looks(model, a, colours)
@@ -71,7 +72,7 @@ def _arrows(scene: Scene, model: Model, places: Mapping[str, Point]) -> None:
                 model,
                 places,
                 source,
-                others,
+                group,
                 1 if max(lags, key=abs) > 0 else -1,
                 wires,
                 colours,

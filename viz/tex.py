@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Sequence
 
 from viz.drawing import Box, Circle, Drawing, Path, Point, Text, pieces, straight, walk
@@ -34,6 +35,10 @@ _COMMANDS = {v: f"\\{k}" for k, v in GREEK.items() if k not in ("omicron",)} | {
     "∨": r"\lor ",
     "¬": r"\lnot ",
     "ᵀ": r"^\top ",
+    "⊤": r"\top ",
+    "⋮": r"\vdots ",
+    "⋱": r"\ddots ",
+    "∞": r"\infty ",
     "⇉": r"\rightrightarrows ",
     "\u2009": "",
 }
@@ -99,6 +104,10 @@ def _label(label: Label) -> str:
 
 
 def _run(text: str, italic: bool) -> str:
+    accents = {"\u0302": "hat", "\u0304": "bar", "\u0303": "tilde", "\u0307": "dot"}
+    base = unicodedata.normalize("NFD", text)
+    if len(base) == 2 and base[1] in accents:
+        return f"\\{accents[base[1]]}{{{_run(base[0], italic)}}}"
     if all(c in _COMMANDS for c in text):
         return "".join(_COMMANDS[c] for c in text)
     if text.isascii() and ((italic and text.isalpha()) or not any(c.isalpha() for c in text)):
