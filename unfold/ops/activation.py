@@ -157,7 +157,12 @@ def log_sigmoid(a: Any) -> Node:
 
 @register
 def gelu(a: Any) -> Node:
-    """a * norm_cdf(a)"""
+    """a * norm_cdf(a)
+
+    >>> import unfold as uf
+    >>> round(float(uf.graph(y=gelu(uf.constant(1.0)))().y), 6)
+    0.841345
+    """
     return as_node(a) * norm_cdf(a)
 
 

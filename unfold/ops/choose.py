@@ -123,7 +123,13 @@ def sort(a: Any, over: Any = -1) -> Node:
 
 @register
 def top_k(a: Any, k: int, over: int = -1) -> tuple[Node, Node]:
-    """The k greatest entries along a dimension, greatest first, and their indices."""
+    """The k greatest entries along a dimension, greatest first, and their indices.
+
+    >>> import unfold as uf
+    >>> values, i = top_k(uf.constant([3.0, 1.0, 2.0]), 2)
+    >>> uf.graph(values=values, i=i)()
+    {'values': array([3., 2.]), 'i': array([0, 2])}
+    """
     a = as_node(a)
     d = dim_of(a, over)
     i = call("narrow", argsort(-a, d), 0, k, d)
@@ -148,6 +154,12 @@ def take(a: Any, i: Any, axis: int = 0, over: Axis | None = None) -> Node:
 
     With `over=t`: a at step i (from 1), for i one number or several; NaN outside of 1..T. Where
     i varies over t as well, step by step: out[t] = a[i[t]].
+
+    >>> import unfold as uf
+    >>> t = uf.axis("t")
+    >>> graph = uf.graph(y=uf.take(uf.input("x", over=t)[t], 2, over=t))
+    >>> float(graph(x=[10.0, 20.0, 30.0]).y)
+    20.0
     """
     a, i = as_node(a), as_node(i)
     if over is None:

@@ -175,7 +175,12 @@ def logical_xor(a: Any, b: Any) -> Node:
 
 @register
 def clip(a: Any, low: Any = None, high: Any = None) -> Node:
-    """a, no less than `low` and no more than `high`; at a bound the gradient goes to a."""
+    """a, no less than `low` and no more than `high`; at a bound the gradient goes to a.
+
+    >>> import unfold as uf
+    >>> uf.graph(y=uf.clip(uf.constant([-1.0, 0.5, 3.0]), 0.0, 1.0))().y.tolist()
+    [0.0, 0.5, 1.0]
+    """
     a = as_node(a)
     a = a if low is None else maximum(a, low)
     return a if high is None else minimum(a, high)

@@ -118,7 +118,13 @@ def matmul(a: Any, b: Any) -> Node:
 @register
 def einsum(spec: str, *values: Any) -> Node:
     """A sum of products over shared letters: `einsum("ij,jk->ik", a, b)`. A letter twice in one
-    operand is its diagonal; `...` stands for the dimensions in front, the same in all that have it."""
+    operand is its diagonal; `...` stands for the dimensions in front, the same in all that have it.
+
+    >>> import unfold as uf
+    >>> a, h = uf.param("a", "n", "m"), uf.input("h", "m")
+    >>> uf.einsum("ij,j->i", a, h)
+    <a @ h: float (n)>
+    """
     nodes = [as_node(v) for v in values]
     left, arrow, result = spec.replace(" ", "").replace("...", "…").partition("->")
     operands = left.split(",")

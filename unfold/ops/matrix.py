@@ -249,7 +249,12 @@ def slogdet(a: Any) -> tuple[Node, Node]:
 
 @register
 def solve(a: Any, b: Any) -> Node:
-    """The x with a @ x = b."""
+    """The x with a @ x = b.
+
+    >>> import unfold as uf
+    >>> uf.graph(x=solve(uf.constant([[2.0, 0.0], [0.0, 4.0]]), [2.0, 2.0]))().x.tolist()
+    [1.0, 0.5]
+    """
     return apply(Solve(len(as_node(b).shape) == 1), a, b)
 
 

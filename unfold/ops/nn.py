@@ -69,6 +69,11 @@ def cross_entropy(o: Any, y: Any, weights: Any = None, smoothing: float = 0.0) -
 
     `weights` (a vector) multiplies it by weights[y]; `smoothing` mixes the target with the
     uniform distribution over the classes.
+
+    >>> import unfold as uf
+    >>> graph = uf.graph(loss=cross_entropy(uf.input("o", 3), uf.input("y", dtype=int)))
+    >>> round(float(graph(o=[0.0, 0.0, 0.0], y=1).loss), 4)
+    1.0986
     """
     loss = _cross_entropy(o, y)
     if smoothing:

@@ -92,7 +92,12 @@ def squeeze(a: Any, axis: Any = None) -> Node:
 
 @register
 def split(a: Any, parts: int | Sequence[Dim], axis: int = 0) -> list[Node]:
-    """a cut into equal parts, or at the given places, along a dimension (the first by default)."""
+    """a cut into equal parts, or at the given places, along a dimension (the first by default).
+
+    >>> import unfold as uf
+    >>> [part.shape for part in split(uf.input("z", "2*hidden"), 2)]
+    [('hidden',), ('hidden',)]
+    """
     a = as_node(a)
     d = dim_of(a, axis)
     n = a.shape[d]

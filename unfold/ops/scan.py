@@ -91,7 +91,12 @@ def cumprod(a: Any, over: Any = -1) -> Node:
 
 @register
 def cummax(a: Any, over: Any = -1) -> Node:
-    """The greatest entry so far; at a tie the gradient goes to the first."""
+    """The greatest entry so far; at a tie the gradient goes to the first.
+
+    >>> import unfold as uf
+    >>> uf.graph(y=cummax(uf.constant([1.0, 3.0, 2.0])))().y.tolist()
+    [1.0, 3.0, 3.0]
+    """
     return call("take_along_axis", a, one(Argcummax, a, over), over)
 
 

@@ -51,7 +51,12 @@ def std(a: Any, over: Any = None, keepdims: bool = False, ddof: int = 0) -> Node
 
 @register
 def norm(a: Any, order: Any = 2, over: Any = None, keepdims: bool = False) -> Node:
-    """The norm sum(|a|**order)**(1/order), the greatest |a| for `order=inf`; the gradient at 0 is 0."""
+    """The norm sum(|a|**order)**(1/order), the greatest |a| for `order=inf`; the gradient at 0 is 0.
+
+    >>> import unfold as uf
+    >>> float(uf.graph(y=norm(uf.constant([3.0, 4.0])))().y)
+    5.0
+    """
     a = as_node(a)
     size = call("abs", a)
     if order == float("inf"):
