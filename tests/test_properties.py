@@ -381,3 +381,40 @@ def test_the_generator_makes_everything_often_enough() -> None:
     collect()
     rare = {name: seen[name] for name in WANTED if seen[name] < 0.01 * total}
     assert rare == {}
+
+
+# ---------------------------------------------------------------------- drawings
+def drawn(drawing: Any) -> tuple[set[str], set[tuple[str, str]]]:
+    """The circles of a drawing that stand for a step, and the edges between them."""
+    from viz.drawing import Circle, Path, walk
+
+    shapes = [shape for shape, _ in walk(drawing.parts)]
+    names = {s.name for s in shapes if isinstance(s, Circle) and "@" in s.name and not s.name.endswith("@0")}
+    ends = [s.ends for s in shapes if isinstance(s, Path)]
+    return names, {(a, b) for a, b in ends if a in names and b in names}
+
+
+@some
+@given(systems(causal=True, max_vars=3, max_depth=2), st.integers(1, 4))
+def test_an_unfolded_drawing_has_exactly_the_nodes_and_edges_of_its_graph(
+    spec: SystemSpec, steps: int
+) -> None:
+    import viz
+
+    graph = build(spec).graph
+    if not graph.axes:
+        return
+    equations = [e for b in spec.blocks for e in b.equations]
+    nodes = {f"{spec.prefix}{k}@{t}" for k in range(len(equations)) for t in range(1, steps + 1)}
+    edges = set()
+    for k, e in enumerate(equations):
+        for part in walk(e.body):
+            if part[0] not in ("read", "x", "z"):
+                continue
+            name = f"{spec.prefix}{part[1]}" if part[0] == "read" else part[0]
+            for t in range(1, steps + 1):
+                if 1 <= t - part[-1] <= steps:
+                    edges.add((f"{name}@{t - part[-1]}", f"{spec.prefix}{k}@{t}"))
+                if name in graph.inputs:
+                    nodes.add(f"{name}@{t}")
+    assert drawn(viz.draw(graph.unfold(t=steps), columns=steps)) == (nodes, edges)
