@@ -210,6 +210,9 @@ def test_ops_gives_the_gradients_of_those_asked_for(capsys):
         (["check", "model.py:model", "--size", "m=3"], "no axis or dimension 'm'; this graph has t, n"),
         (["check", "model.py:model", "--data", "none.npz"], "none.npz: No such file or directory"),
         (["check", "model.py:model", "--data", "model.py"], "model.py is no .npz file of arrays"),
+        (["check", "model.py:model", "--seed", "-1"], "'-1' is not a whole number"),
+        (["show", ""], "no file is named: write FILE:NAME"),
+        (["show", "."], "cannot read .: Is a directory"),
         (["ops", "zzz"], "no operation mentions 'zzz'"),
     ],
 )

@@ -102,6 +102,13 @@ def sizes(text: str) -> dict[str, int]:
     return result
 
 
+def whole(text: str) -> int:
+    """A number that is not negative."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
 def _merged(parts: Sequence[dict[str, int]] | None) -> dict[str, int]:
     return {name: n for part in parts or () for name, n in part.items()}
 
@@ -192,7 +199,7 @@ def check(subparsers: Subparsers) -> None:
         "--data", metavar="FILE.npz", help="arrays for inputs and parameters; others are random"
     )
     parser.add_argument("--size", metavar="hidden=4", type=sizes, action="append", help="dimensions and axes")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=whole, default=0, help="of the random arrays and directions")
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -24,6 +24,8 @@ def load(source: str) -> Graph:
     file, _, name = source.rpartition(":")
     if not file or "/" in name or "\\" in name:
         file, name = source, ""
+    if not file:
+        raise BadSource("no file is named: write FILE:NAME, or systems:NAME for a ready-made graph")
     if file == "systems":
         return _system(name)
     space = _run(Path(file))
