@@ -85,8 +85,12 @@ def _einsum(source: Source, a: Var, b: Var, out: Var, la: Letters, lb: Letters, 
     names: dict[Any, str] = {}
     for x in (*la, *lb, *lo):
         names.setdefault(x, "abcdefghijklmnopqrstuvwxyz"[len(names)])
-    spec = (
-        ",".join("".join(names[x] for x in part) for part in (la, lb)) + "->" + "".join(names[x] for x in lo)
-    )
+    have = [x for x in lo if x in la or x in lb]
+    spec = ",".join("".join(names[x] for x in part) for part in (la, lb)) + "->"
+    spec += "".join(names[x] for x in have)
     ahere, bhere, ohere = source.here(a), source.here(b), source.here(out)
-    source.emit(f"einsum({spec!r}, {ahere}, {bhere}, out={ohere})")
+    if len(have) == len(lo):
+        source.emit(f"einsum({spec!r}, {ahere}, {bhere}, out={ohere})")
+    else:  # the same all along an axis
+        spread = ", ".join(":" if x in have else "None" for x in lo)
+        source.emit(f"copyto({ohere}, einsum({spec!r}, {ahere}, {bhere})[{spread}])")
