@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-TASKS = ("loss_curve", "adding", "sequences", "digits", "stories", "labelling")
+TASKS = ("loss_curve", "adding", "sequences", "digits", "stories", "labelling", "long")
 
 
 def main(names: list[str]) -> int:

@@ -84,7 +84,7 @@ def run_adding(T: int, steps: int) -> list[list[str]]:
 
         _, history = fit(
             g, weights(one), lambda rng: {**sums(rng, T, BATCH), **begin}, steps,  # noqa: B023
-            rate=2e-3, every=200, score=score, goal=lambda e: e < 0.002,
+            rate=5e-3, every=100, score=score, goal=lambda e: e < 0.002,
         )  # fmt: skip
         step, error = history[-1]
         rows.append([kind, f"{error:.4f}", f"{step}" + (" (solved)" if error < 0.01 else ""), str(clock)])
@@ -106,7 +106,7 @@ def run_copying(said: int, pause: int, symbols: int, steps: int) -> list[list[st
 
         _, history = fit(
             g, weights(one), lambda rng: {**copies(rng, said, pause, symbols, BATCH), **begin}, steps,  # noqa: B023
-            rate=2e-3, every=200, score=score, goal=lambda a: a > 0.995,
+            rate=5e-3, every=100, score=score, goal=lambda a: a > 0.995,
         )  # fmt: skip
         step, right = history[-1]
         rows.append([kind, f"{right:.1%}", f"{step}" + (" (solved)" if right > 0.99 else ""), str(clock)])
@@ -115,7 +115,7 @@ def run_copying(said: int, pause: int, symbols: int, steps: int) -> list[list[st
 
 
 def main(
-    adding: tuple[int, int] = (100, 4000), copying: tuple[int, int, int, int] = (5, 30, 10, 4000)
+    adding: tuple[int, int] = (40, 2500), copying: tuple[int, int, int, int] = (3, 15, 10, 2500)
 ) -> None:
     T, steps = adding
     added = run_adding(T, steps)
