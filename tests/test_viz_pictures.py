@@ -109,6 +109,22 @@ def test_operation_columns_are_identical_and_their_rails_join(name):
     assert joined
 
 
+@pytest.mark.parametrize("name", [n for n, make in SYSTEMS.items() if len(make().axes) < 2])
+def test_no_operation_lies_on_another(name):
+    graph = SYSTEMS[name]()
+    for g in (graph, graph.unfold(t=3)) if graph.axes else (graph,):
+        found = []
+        for s, (x, y) in placed(viz.draw(g, "operations"), Circle, Box):
+            if not (isinstance(s, Box) and s.tone.startswith("cell")):
+                l, t, r, b = s.bounds
+                dx, dy = x - s.at[0], y - s.at[1]
+                found.append((s, (l + dx, t + dy, r + dx, b + dy)))
+        for n, (s, a) in enumerate(found):
+            for other, b in found[:n]:
+                apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+                assert apart, (s.name, other.name)
+
+
 def test_the_gates_of_an_lstm_are_boxes_and_its_products_discs():
     drawing = viz.draw(SYSTEMS["lstm"](), "operations")
     boxes = [plain(s.label) for s, _ in placed(drawing, Box) if s.tone == "gate"]

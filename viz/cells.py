@@ -3,6 +3,7 @@ round whatever stands in its way."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -329,6 +330,12 @@ class Step:
                 self.circles[f"out {shown}"] = (out, top)
                 way = [(x, y + HEIGHT), (x, lane), (out, lane), (out, top + 17)]
                 self._stroke(way, self.tones[port.name], key, (key, f"out {shown}"))
+            elif any(abs(a - x) < 36 and b < y for a, b in self.circles.values()):
+                taken = any(math.dist((x + SLOT, y), self.at(k)) < 40 for k in self.cell.parts)
+                side = -1 if taken else 1
+                self.circles[f"out {shown}"] = (x + side * SLOT, y)
+                way = [(x + side * half(self.plan, key), y), (x + side * (SLOT - 17), y)]
+                self._stroke(way, "out", key, (key, f"out {shown}"))
             else:
                 top = min(y, -self.plan.top) - 62
                 self.circles[f"out {shown}"] = (x, top)

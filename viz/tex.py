@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Sequence
+from itertools import groupby
 
 from viz.drawing import Box, Circle, Drawing, Path, Point, Text, pieces, straight, walk
 from viz.labels import GREEK, Label
@@ -93,13 +94,9 @@ def _comment(text: str) -> str:
 def _label(label: Label) -> str:
     """Runs as math: x_{1}^{(t-1)}."""
     out: list[str] = []
-    for shift in (0, -1, 1):
-        runs = [r for r in label if r.shift == shift]
+    for shift, runs in groupby(label, key=lambda r: r.shift):
         text = "".join(_run(r.text, r.italic) for r in runs)
-        if runs and shift:
-            out.append(f"{'^' if shift > 0 else '_'}{{{text}}}")
-        elif runs:
-            out.append(f"{{{text}}}")
+        out.append({0: "{%s}", 1: "^{%s}", -1: "_{%s}"}[shift] % text)
     return f"${''.join(out)}$" if out else ""
 
 
