@@ -180,3 +180,10 @@ def test_third_derivatives_exist_and_are_right(example: Example) -> None:
     direction = {n: rng.normal(size=np.shape(arrays[n])) for n in names}
     got = run(graph.jvp("y", wrt=names), **arrays, **{n + "_dot": v for n, v in direction.items()})
     close(got["y_dot"], along(graph, "y", arrays, direction), graph, scale=100.0)
+
+
+def test_every_operation_is_reached_by_its_name() -> None:
+    x = uf.input("x", 2, 2)
+    assert uf.graph(y=uf.trace(x))(x=np.eye(2))["y"] == 2.0
+    wrong = [n for n in FUNCTIONS if getattr(uf, n) is not FUNCTIONS[n]]  # a module may have its name
+    assert not wrong
