@@ -36,7 +36,7 @@ class Places:
     padded: dict[Node, Var] = field(default_factory=dict)
     spare: dict[tuple[Any, ...], Var] = field(default_factory=dict)
     carried: list[tuple[Node, Node]] = field(default_factory=list)  # (delay, source) kept in rows
-    owned: set[Node] = field(default_factory=set)  # whose place may be taken over
+    owned: dict[Node, None] = field(default_factory=dict)  # whose place may be taken over
     keep: set[Node] = field(default_factory=set)  # the outputs
     done: set[Node] = field(default_factory=set)  # printed; `vars` may hold a place before that
 
@@ -112,8 +112,9 @@ class Places:
             views = [u for u in self.plan.users.get(node, []) if u.op.name in VIEWS]
             if not self.plan.nest(node) and (node in self.keep or any(u in self.keep for u in views)):
                 return self.source.fresh(self.wish(node), letters, shape, self.dtype(node))
+            taken = self.vacant(node, letters, shape)
             self.own(node)
-            return self.source.buffer(self.wish(node), letters, shape, self.dtype(node))
+            return taken or self.source.buffer(self.wish(node), letters, shape, self.dtype(node))
         room = [n + sum(pads.get(x, ())) for x, n in zip(letters, shape, strict=True)]
         full = self.source.buffer(self.wish(node) + "_all", letters, room, self.dtype(node))
         self.padded[node] = full
@@ -377,7 +378,7 @@ class Places:
             ):
                 var = self.var(other)
                 if other in self.owned:
-                    self.owned.discard(other)
+                    self.owned.pop(other)
                     self.own(node)
                 return var
         return None
@@ -395,36 +396,38 @@ class Places:
             if not once or u not in self.owned or u.shape != node.shape or u.dtype != node.dtype:
                 continue
             same = self.vars[u].letters == letters and self.plan.nest(u) == self.plan.nest(node)
-            users = self.plan.users[u]
-            inside = [p for p, (whole, _, _) in self.plan.part.items() if whole is u]  # they share its place
-            if any(p in self.keep for p in inside):
-                continue
-            users = [*users, *(v for p in inside for v in self.plan.users.get(p, []))]
-            views = self.views(u)
-            if any(v in self.keep for v in views):
-                continue
-            later = [v for view in views for v in self.plan.users.get(view, [])]
-            if same and users.count(node) == 1 and all(v in self.done for v in (*users, *later)):
-                self.owned.discard(u)
+            if same and self.plan.users[u].count(node) == 1 and self.settled(u):
+                self.owned.pop(u)
                 self.own(node)
                 return self.renamed(self.vars[u], node)
         return None
+
+    def vacant(self, node: Node, letters: Letters, shape: list[int]) -> Var | None:
+        """A buffer of the right size that everybody has read, outside all loops."""
+        if self.source.loops or "reuse" not in self.plan.optimise:
+            return None
+        operands = {v for u in self.plan.inputs(node) for v in (u, self.plan.part.get(u, (u,))[0])}
+        for u in self.owned:
+            if u in operands or u in self.plan.rows:
+                continue
+            var = self.vars[u]
+            fits = var.static and list(var.shadow.shape) == shape and u.dtype == node.dtype
+            if fits and var.shadow.flags.c_contiguous and self.settled(u):
+                self.owned.pop(u)
+                return self.renamed(Var(var.name, letters, var.shadow, True), node)
+        return None
+
+    def settled(self, node: Node) -> bool:
+        """Whether everybody has read a value, and the pieces of it that lie in its place."""
+        pieces = [p for p, (whole, _, _) in self.plan.part.items() if whole is node]
+        readers = [v for u in (node, *pieces) for v in self.plan.users.get(u, [])]
+        return all(v in self.done for v in readers) and not any(p in self.keep for p in pieces)
 
     def own(self, node: Node) -> None:
         """Let others take over the place of a value, unless something sees into it."""
         seen = any(u.op.structural or u.op.name in VIEWS for u in self.plan.users.get(node, []))
         if node not in self.keep and not seen:
-            self.owned.add(node)
-
-    def views(self, node: Node) -> list[Node]:
-        """What looks into the place of a value: fixed reads, shifted and rearranged ones."""
-        place, found, waiting = self.vars[node].shadow, [], [node]
-        while waiting:
-            for v in self.plan.users.get(waiting.pop(), []):
-                if v in self.vars and v not in found and np.may_share_memory(self.vars[v].shadow, place):
-                    found.append(v)
-                    waiting.append(v)
-        return found
+            self.owned[node] = None
 
     def renamed(self, var: Var, node: Node) -> Var:
         """A place that another value has left, under the name of the new one."""

@@ -79,7 +79,7 @@ class Values(Places):
         self.done |= {softmax, parts[1], slope}
         free = scores in self.owned and all(u in (node, softmax) for u in users[scores])
         if free:
-            self.owned.discard(scores)
+            self.owned.pop(scores)
             self.own(slope)
         self.vars[slope] = self.renamed(o, slope) if free else self.place(slope)
         work = self.source.name("softmax_cross_entropy")
