@@ -6,6 +6,7 @@ from typing import Any
 
 import unfold as uf
 from benchmarks.models import MODELS, Case, Run
+from unfold.backends import jit
 
 NAMES = {"h": "hidden", "i": "input", "c": "classes", "d": "2*hidden"}
 t, j = uf.axis("t"), uf.axis("j")
@@ -107,8 +108,8 @@ def graph(model: str) -> uf.Graph:
     return GRAPHS[model](params(model)).batch("n")
 
 
-def ours(case: Case) -> Run:
-    function = graph(case.model).value_and_grad("loss")
+def ours(case: Case, backend: str = "numpy") -> Run:
+    function = graph(case.model).value_and_grad("loss", backend=backend)
 
     def step() -> Any:
         return function(x=case.x, y=case.y, **case.weights)
@@ -116,4 +117,8 @@ def ours(case: Case) -> Run:
     return Run(step, lambda result: (float(result[0]), result[1]))
 
 
-PEERS = {"unfold": ours}
+def compiled(case: Case) -> Run:
+    return ours(case, backend="numba")
+
+
+PEERS = {"unfold": ours, **({"unfold, Numba": compiled} if jit.available() else {})}
