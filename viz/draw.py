@@ -178,7 +178,7 @@ def _with_gradients(drawing: Drawing, found: Model) -> Drawing:
     left, _, right, bottom = drawing.bounds
     words = labels.join([(labels.Run("∇"), *labels.math(p)) for p in found.gradients])
     over = [a.name for a in found.axes]
-    note = (*words, labels.Run(f": sums over {', '.join(over)}"))
+    note = (*words, labels.Run(f":\u00a0sums over {', '.join(over)}"))
     line_ = Text(((left + right) / 2, bottom + 4), note, 13.0, "gradient")
     return replace(drawing, parts=(*drawing.parts, line_))
 

@@ -56,7 +56,7 @@ def expression(text: str) -> Label:
     return tuple(Run(_glyph(p), italic=_slanted(_glyph(p)) and p[0].isalpha()) for p in parts)
 
 
-def join(labels: list[Label], between: str = ", ") -> Label:
+def join(labels: list[Label], between: str = ",\u00a0") -> Label:
     """Labels in a row."""
     out: list[Run] = []
     for k, label in enumerate(labels):

@@ -161,7 +161,8 @@ class Scene:
         return texts
 
     def _label_cost(self, path: Sequence[Point], label: Label, s: float, side: int, grid: _Grid) -> float:
-        box = Text(_beside(path, label, s, side), label, EDGE).bounds
+        l, t, r, b = Text(_beside(path, label, s, side), label, EDGE).bounds
+        box = (l, t - (3.0 if any(run.shift > 0 for run in label) else 0.0), r, b)
         return grid.crowding(box) + 22 * abs(s - 0.5) + (0.0 if side > 0 else 3.0)
 
 
