@@ -240,6 +240,12 @@ def test_a_cut_edge_is_struck_through():
     assert len(strokes(cut)) == len(strokes(drawing)) + 1
 
 
+def test_truncation_cuts_the_flow_between_windows():
+    drawing = viz.draw(SYSTEMS["rnn"]().grad("loss").unfold(t=5), window=2)
+    faint = {p.ends for p, _ in strokes(drawing) if p.tone == "faint" and p.ends[0].startswith("dh")}
+    assert faint == {("dh@3", "dh@2"), ("dh@5", "dh@4")}
+
+
 def test_plots_mark_gaps_and_say_their_ends():
     drawing = viz.plots.lines({"h": [1.0, 0.1, math.nan, 0.01]}, "norms")
     assert drawing.desc == "h from 1 at step 1 to 0.01 at step 4"

@@ -27,6 +27,7 @@ def draw(
     run: Any = None,
     show: str = "",
     report: Any = None,
+    window: int = 0,
 ) -> Drawing:
     """The picture of a graph: cyclic while it has an axis, unfolded when it has none left.
 
@@ -34,7 +35,8 @@ def draw(
     graph). More than `columns` steps are drawn with an ellipsis. With `run` (from
     `graph.run(...)`) the graph is drawn unfolded to the lengths of the run: the weights of an
     attention become widths, and `show` colours the circles by "values" or by "adjoint", or
-    writes the "shapes". A failed `report` (from `uf.check`) shows its culprit in red.
+    writes the "shapes". A failed `report` (from `uf.check`) shows its culprit in red. `window`
+    strikes out the edges that truncation to windows of so many steps cuts.
 
     >>> import unfold as uf, viz
     >>> t = uf.axis("t")
@@ -67,6 +69,8 @@ def draw(
     drawing = _on_plate(_with_gradients(whole or cyclic.draw(found), found), quiet)
     if show:
         drawing = overlay.shown(drawing, run, show)
+    if window > 0:
+        drawing = overlay.cut(drawing, overlay.crossing(drawing, window))
     if report is not None:
         drawing = overlay.marked(drawing, report)
     page = drawing

@@ -158,7 +158,20 @@ def marked(drawing: Drawing, report: Any) -> Drawing:
     return replace(painted, parts=(*painted.parts, words), desc=f"{drawing.desc} {report.verdict}: {what}")
 
 
-def cut(drawing: Drawing, edges: Mapping[tuple[str, str], str] | set[tuple[str, str]]) -> Drawing:
+def crossing(drawing: Drawing, window: int) -> set[tuple[str, str]]:
+    """The edges between windows 1..k, k+1..2k, ... of steps; those of the gradient, if it is
+    in the picture."""
+    found: dict[tuple[str, str], str] = {}
+    for p, _ in walk(drawing.parts):
+        if isinstance(p, Path):
+            steps = [int(s) for s in (end.partition("@")[2] for end in p.ends) if s.isdigit() and int(s) > 0]
+            if len(steps) == 2 and (steps[0] - 1) // window != (steps[1] - 1) // window:
+                found[p.ends] = p.tone
+    back = {ends for ends, tone in found.items() if tone == "gradient"}
+    return back or set(found)
+
+
+def cut(drawing: Drawing, edges: set[tuple[str, str]]) -> Drawing:
     """Edges that a truncation removes: faint, dashed, with a stroke across."""
     added: list[Shape] = []
 
@@ -166,7 +179,7 @@ def cut(drawing: Drawing, edges: Mapping[tuple[str, str], str] | set[tuple[str, 
         if p.ends not in edges:
             return p
         dots = flatten(p.points)
-        a, b = dots[len(dots) // 2 - 1], dots[len(dots) // 2]
+        a, b = dots[max(1, len(dots) // 4) - 1], dots[max(1, len(dots) // 4)]
         m = ((a[0] + b[0]) / 2, (a[1] + b[1]) / 2)
         q = toward(m, b, 6.0)
         dx, dy = q[0] - m[0], q[1] - m[1]
