@@ -83,6 +83,14 @@ SUM_OF_A_CONSTANT = SystemSpec(
     1, (one(False, ("tanh", ("param", False))), one(False, ("tanh", ("over", "sum", ("read", 0, 0)))))
 )
 
+SUM_OF_A_SUM = SystemSpec(
+    1,
+    (
+        one(True, ("sin", ("over", "logsumexp", ("x", 0)))),
+        one(True, ("sin", ("over", "sum", ("read", 0, 0)))),
+    ),
+    (("all", 1),),
+)
 PRODUCT_OF_CONSTANTS = SystemSpec(
     1,
     (
@@ -102,6 +110,7 @@ SOFTMAX_OF_A_CONSTANT = SystemSpec(
 @given(systems(), seeds, time_lengths())
 @example(OVERWRITTEN, 1, 6)
 @example(PRODUCT_OF_CONSTANTS, 1, 3)
+@example(SUM_OF_A_SUM, 1, 3)
 @example(SUM_OF_A_CONSTANT, 0, 1)
 @example(SUM_OF_A_CONSTANT, 0, 3)
 @example(SOFTMAX_OF_A_CONSTANT, 0, 2)

@@ -16,6 +16,7 @@ from unfold.graph import Graph, postorder, rebuild, rewriting
 from unfold.node import Node, Symbol, apply, call
 from unfold.op import Along, Elementwise, Op
 from unfold.ops.linear import Contract
+from unfold.ops.reduce import Sum
 from unfold.ops.time import Delay, Structural
 
 Passed = tuple[Graph, dict[Node, Node]]  # the graph, and what became of each node
@@ -190,6 +191,8 @@ def fuse(graph: Graph) -> Passed:
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node:
         (u, *_) = inputs or (node,)
+        if (inner := _inner(graph, node, inputs)) is not None and node.inputs[0] not in kept:
+            return inner
         over = node.op.over if isinstance(node.op, Along) else ()
         axes = tuple(a for a in over if isinstance(a, Axis))
         if node.op.name != "sum" or not axes or len(axes) != len(over):
@@ -201,6 +204,7 @@ def fuse(graph: Graph) -> Passed:
             and len(graph.users[old]) == 1
             and old not in kept
             and u.op.spans
+            and not set(axes) & set(u.op.over)
         ):
             return apply(replace(u.op, over=(*u.op.over, *axes)), *u.inputs)
         if (
@@ -216,6 +220,17 @@ def fuse(graph: Graph) -> Passed:
         return Node(SumOfProducts(spec, axes), u.inputs, node.axes, node.shape, node.dtype, node.where)
 
     return rewriting(graph, rule)
+
+
+def _inner(graph: Graph, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+    """A sum over the dimension of a product of vectors nobody else needs: an inner product."""
+    if node.op != Sum((-1,)) or len(graph.users[node.inputs[0]]) > 1:
+        return None
+    (u,) = inputs
+    alike = all(v.shape == u.shape and v.dtype == node.dtype for v in u.inputs) and len(u.shape) == 1
+    if u.op.name != "multiply" or not alike or u.inputs[0].axes == u.inputs[1].axes:
+        return None
+    return Node(Contract("i,i->"), u.inputs, node.axes, node.shape, node.dtype, node.where)
 
 
 def _spec(node: Node) -> str | None:
