@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -196,3 +197,23 @@ def test_labels_read_like_the_textbook():
     assert [r.shift for r in math("Wf")] == [0, -1]
     assert not math("tanh")[0].italic
     assert math("h")[0].italic
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no LaTeX here: apt install texlive-pictures")
+def test_tikz_compiles(tmp_path):
+    graph = uf.systems.rnn()
+    pictures = [viz.unfolding(graph), viz.draw(graph.grad("loss").unfold(t=3)), viz.draw(graph.jvp("loss"))]
+    pictures += [viz.draw(uf.systems.lstm().unfold(t=2), "operations"), viz.draw(uf.systems.attention())]
+    head = "\\documentclass{article}\n\\usepackage{amssymb}\n\\usepackage{tikz}\n\\begin{document}\n"
+    text = head + "\n\n".join(map(tex.render, pictures)) + "\\end{document}\n"
+    (tmp_path / "x.tex").write_text(text)
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "x.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-1500:]
+
+
+@pytest.mark.skipif(not shutil.which("neato"), reason="no Graphviz here: apt install graphviz")
+def test_graphviz_draws_what_we_pinned(tmp_path):
+    drawing = viz.draw(uf.systems.attention().unfold(i=3, j=2))
+    assert drawing.save(tmp_path / "x.pdf").read_bytes().startswith(b"%PDF")
+    assert drawing.save(tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
