@@ -44,7 +44,23 @@ class SoftmaxCrossEntropy:
         out[at] -= 1
 
 
+class Softmax:
+    """out = exp(a) / sum exp(a) along one dimension."""
+
+    def __init__(self, shape: tuple[int, ...], dim: int, dtype: Any) -> None:
+        self.dim = dim
+        self.work = np.empty(tuple(1 if d == dim else n for d, n in enumerate(shape)), dtype)
+
+    def __call__(self, a: Array, out: Array) -> None:
+        np.maximum.reduce(a, axis=self.dim, out=self.work, keepdims=True)
+        np.subtract(a, self.work, out)
+        np.exp(out, out)
+        np.add.reduce(out, axis=self.dim, out=self.work, keepdims=True)
+        np.divide(out, self.work, out)
+
+
 GLOBALS = {
+    "Softmax": Softmax,
     "inf": np.inf,
     "nan": np.nan,
     "SoftmaxCrossEntropy": SoftmaxCrossEntropy,

@@ -15,6 +15,13 @@ def emit_product(source: Source, a: Var, b: Var, out: Var) -> None:
     looped = {loop.axis for loop in source.loops}
     la, lb, lo = (tuple(x for x in v.letters if x not in looped) for v in (a, b, out))
     shared, kept = set(la) & set(lb), set(lo)
+    sizes = dict(zip(a.letters, a.shadow.shape, strict=True))
+    single = [x for x in la if x in shared and x in kept and sizes[x] == 1]
+    if single:  # a batch of one is no batch: left to one of the two
+        key = [0 if x in single else slice(None) for x in a.letters]
+        a = source.index(a, key, tuple(x for x in a.letters if x not in single))
+        emit_product(source, a, b, out)
+        return
     batch = [x for x in lo if x in shared]
     rows, columns = (
         [x for x in lo if x in la and x not in shared],

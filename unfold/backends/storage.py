@@ -151,7 +151,7 @@ class Source:
         if order != list(range(len(order))):
             expression += ".T" if order == list(range(len(order)))[::-1] else f".transpose({_items(order)})"
             shadow = shadow.transpose(order)
-        sizes = {x: n for x, n in zip(var.letters, var.shadow.shape, strict=True)}
+        sizes = dict(zip(var.letters, var.shadow.shape, strict=True))
         shape = [int(np.prod([sizes[x] for x in group], dtype=int)) for group in groups]
         if shape != list(shadow.shape):
             expression += f".reshape({_items(shape)})"

@@ -37,10 +37,26 @@ class Values(Places):
             self.product(node, op.spec, out)
         elif isinstance(op, Elementwise) and self.elementwise(node, out):
             pass
+        elif op.name == "softmax" and isinstance(op, Along) and self.softmax(node, op, out):
+            pass
         elif op.name == "sum" and isinstance(op, Along) and alike:
             self.total(node, op, out)
         else:
             self.general(node, out)
+
+    def softmax(self, node: Node, op: Along, out: Var) -> bool:
+        """exp(a) / sum exp(a) along one dimension or axis, in the place of the result."""
+        (u,) = self.plan.inputs(node)
+        var, row = self.var(u), self.source.row(out)
+        looped = {loop.axis for loop in self.source.loops}
+        letters = [x for x in var.letters if x not in looped]
+        if var.letters != out.letters or len(op.over) != 1 or row.dtype.kind != "f" or not row.size:
+            return False
+        places = [letters.index(d if isinstance(d, Axis) else len(u.shape) + d) for d in op.over]
+        work = self.source.name("softmax")
+        self.source.prepare.append(f"{work} = Softmax({row.shape}, {places[0]}, dtype)")
+        self.source.emit(f"{work}({self.source.here(var)}, {self.source.here(out)})")
+        return True
 
     def softmax_too(self, node: Node, out: Var) -> bool:
         """The cross-entropy and its gradient, softmax minus one-hot, from one exponential."""
