@@ -75,12 +75,11 @@ def bind(graph: Graph, arrays: Mapping[str, Any]) -> Binding:
     result.extents.update({a: _length(a, n) for a, n in lengths.items()})
     _solve(result, {name: taken[name] for name in leaves})
     for axis in graph.axes:
-        if axis not in result.extents:
-            if axis.size is None:
-                raise BindingError(
-                    f"nothing says how long axis {axis.name} is: no input is over it; "
-                    f"pass {axis.name}=<number of steps>, or fix it with uf.axis({axis.name!r}, size=...)"
-                )
+        if axis not in result.extents and axis.size is None:
+            raise BindingError(
+                f"nothing says how long axis {axis.name} is: no input is over it; "
+                f"pass {axis.name}=<number of steps>, or fix it with uf.axis({axis.name!r}, size=...)"
+            )
     named = {d for u in graph.order for d in u.shape} | {a.size or 0 for a in graph.axes}
     unbound = sorted({n for d in named for n in dims.names(d)} - set(result.sizes))
     if unbound:

@@ -8,6 +8,7 @@ and so do the gradients of the matrices.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -134,7 +135,7 @@ def _concat(nodes: list[Node], dim: int) -> Node:
     first = nodes[0]
     if all(isinstance(n.op, Narrow) and n.inputs[0] is first.inputs[0] for n in nodes):
         whole, spans = first.inputs[0], [(n.op.start, n.op.stop) for n in nodes if isinstance(n.op, Narrow)]
-        joined = all(a[1] == b[0] for a, b in zip(spans, spans[1:], strict=False))
+        joined = all(a[1] == b[0] for a, b in itertools.pairwise(spans))
         if joined and all(isinstance(n.op, Narrow) and (n.op.dim, n.op.step) == (dim, 1) for n in nodes):
             return call("narrow", whole, spans[0][0], spans[-1][1], dim)
     return apply(Concat(dim), *nodes)
@@ -232,7 +233,8 @@ def _only_use(graph: Graph, piece: Node) -> _Use | None:
 def _together(graph: Graph, whole: Node, run: list[_Use], part_of: Mapping[Node, int]) -> Node | None:
     """The operation on all pieces of a run, or None where their other operands forbid it."""
     first, last = run[0].piece.op, run[-1].piece.op
-    assert isinstance(first, Narrow) and isinstance(last, Narrow)
+    assert isinstance(first, Narrow)
+    assert isinstance(last, Narrow)
     operands: list[Node] = []
     for place in range(len(run[0].user.inputs)):
         theirs = [u.user.inputs[place] for u in run]
