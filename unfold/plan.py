@@ -170,11 +170,11 @@ def _place(plan: Plan) -> None:
             or any(node is joint for joint, _, _ in plan.ahead.values())
         ):
             continue
-        if nest and node not in outputs and not node.op.structural and not isinstance(node.op, Symbol):
-            if _stays(plan, node, delays.get(node, [])):
-                plan.rows.add(node)
-                if delays.get(node):
-                    plan.carried.add(node)
+        inner = nest and node not in outputs and not node.op.structural and not isinstance(node.op, Symbol)
+        if inner and _stays(plan, node, delays.get(node, [])):
+            plan.rows.add(node)
+            if delays.get(node):
+                plan.carried.add(node)
     for source, moved in delays.items():
         if source not in plan.rows:
             pads = plan.pads.setdefault(source, {})
