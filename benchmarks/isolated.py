@@ -35,7 +35,7 @@ def forget_peak() -> None:
 
 
 def child(name: str, model: str, dtype: str, size: Size) -> dict[str, float]:
-    """Seconds from definition to first result, of a second call, and its peak of memory.
+    """Processor seconds from definition to first result, of a second call, and its peak of memory.
 
     Another model has run before, so that imports are over.
     """
@@ -49,15 +49,15 @@ def child(name: str, model: str, dtype: str, size: Size) -> dict[str, float]:
         ).step()
     case = models.case(model, size, dtype)
     before = memory()["VmRSS"]
-    start = time.perf_counter()
+    start = time.process_time()
     run = found[name](case)
     run.step()
-    first = time.perf_counter() - start
+    first = time.process_time() - start
     gc.collect()
     forget_peak()
-    start = time.perf_counter()
+    start = time.process_time()
     run.step()
-    return {"first": first, "second": time.perf_counter() - start, "bytes": memory()["VmHWM"] - before}
+    return {"first": first, "second": time.process_time() - start, "bytes": memory()["VmHWM"] - before}
 
 
 def measure(name: str, model: str, dtype: str, size: Size, threads: int = 1) -> dict[str, Any]:
