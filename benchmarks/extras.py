@@ -129,7 +129,8 @@ def memory(options: argparse.Namespace) -> Rows:
 # ------------------------------------------------------------------------- time to first gradient
 def compiling(options: argparse.Namespace) -> Rows:
     """From definition to first loss and gradients at char-rnn size, and a second call, each peer in a new
-    process with empty caches that has run another model before, so that imports are not counted. Processor time."""
+    process with empty caches that has run another model before, so that imports are not counted.
+    Processor time."""
     rows = []
     for model in options.models:
         for name in chosen(options, leave=("GEMM bound",)):

@@ -102,7 +102,8 @@ def notes(cells: list[Cell]) -> str:
     """Who is missing where, each reason once."""
     seen: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
-        for name, why in cell["excluded"].items():
+        absent = [n for n in NAMES if n not in cell["peers"] and n not in cell["excluded"]]
+        for name, why in (cell["excluded"] | {n: "not asked for in this run" for n in absent}).items():
             seen.setdefault((name, why), []).append(f"{cell['model']} {cell['size']} {cell['dtype']}")
     return "\n".join(
         f"- {name}: {why}" + (f" ({', '.join(dict.fromkeys(where))})" if len(where) <= 4 else "")
