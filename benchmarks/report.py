@@ -103,10 +103,11 @@ def notes(cells: list[Cell]) -> str:
     seen: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
         absent = [n for n in NAMES if n not in cell["peers"] and n not in cell["excluded"]]
-        for name, why in (cell["excluded"] | {n: "not asked for in this run" for n in absent}).items():
+        for name, why in (cell["excluded"] | dict.fromkeys(absent, "not asked for in this run")).items():
             seen.setdefault((name, why), []).append(f"{cell['model']} {cell['size']} {cell['dtype']}")
     return "\n".join(
-        f"- {name}: {why}" + (f" ({', '.join(dict.fromkeys(where))})" if len(where) <= 4 else "")
+        f"- {name}: {why}"
+        + f" ({', '.join(dict.fromkeys(where)) if len(where) <= 4 else f'{len(where)} rows'})"
         for (name, why), where in seen.items()
     )
 
