@@ -28,9 +28,7 @@ UPWARD = {"unfold.graph", "unfold.node", "unfold.op", "unfold.ops.index", "viz.d
 FACING = {"Graph", "Node", "Axis", "Index", "Var", "Op", "Table", "Result", "Run", "Drawing", "Report"}
 
 
-WHOLE = {
-    m for m in MODULES if (ROOT / Path(*m.split("."))).is_dir()
-}  # packages
+WHOLE = {m for m in MODULES if (ROOT / Path(*m.split("."))).is_dir()}  # packages
 
 
 def source(module):

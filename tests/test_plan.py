@@ -229,7 +229,7 @@ def test_a_damaged_cache_is_rebuilt(tmp_path, monkeypatch):
     monkeypatch.setenv("UNFOLD_CACHE", str(tmp_path))
     graph, arrays = rnn(t=4)
     agree(graph, arrays, 1e-9, [None], jit=True)
-    kept = [p for p in tmp_path.rglob("*.nb*")]
+    kept = list(tmp_path.rglob("*.nb*"))
     assert kept
     for path in kept:
         path.write_bytes(b"not what was written")

@@ -260,7 +260,7 @@ class Places:
             ]
 
         size = self.plan.bound.extents[op.axis]
-        before, after = self.plan.pads[origin][op.axis]
+        before = self.plan.pads[origin][op.axis][0]
         ends = [before - 1 - m if op.lag > 0 else before + size + m for m in range(abs(op.lag))]
         for m, row in enumerate(ends):
             if (origin, op.axis, row) in self.spare:

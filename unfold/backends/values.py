@@ -35,9 +35,9 @@ class Values(Places):
             self.joined(node, op, out)
         elif isinstance(op, Contract | SumOfProducts) and len(inputs) == 2 and alike and node.dtype != "int":
             self.product(node, op.spec, out)
-        elif isinstance(op, Elementwise) and self.elementwise(node, out):
-            pass
-        elif op.name == "softmax" and isinstance(op, Along) and self.softmax(node, op, out):
+        elif (isinstance(op, Elementwise) and self.elementwise(node, out)) or (
+            op.name == "softmax" and isinstance(op, Along) and self.softmax(node, op, out)
+        ):
             pass
         elif op.name == "sum" and isinstance(op, Along) and alike:
             self.total(node, op, out)
