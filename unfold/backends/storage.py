@@ -16,7 +16,7 @@ from unfold.binding import Array
 Letter = Any  # what a dimension of an array is: an axis, or a number or letter for the value's
 Letters = tuple[Letter, ...]
 RESERVED = {"np", "dtype", "empty", "zeros", "dot", "copyto", "run", "make", "zip", "list", "range"}
-RESERVED |= {name for name in dir(np) if isinstance(getattr(np, name), np.ufunc)}
+RESERVED |= {name for name, value in vars(np).items() if isinstance(value, np.ufunc)}
 
 
 @dataclass(eq=False)
