@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from unfold import systems
 from unfold.cli import main
+from unfold.example import arrays
+from unfold.loading import load
 
 MODEL = """\
 import unfold as uf
@@ -123,6 +126,64 @@ def test_draw_has_every_form(model, options):
     assert Path("x.svg").read_text().startswith("<svg")
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--columns", "5"],
+        ["--title", "Mine & <yours>"],
+        ["--window", "2"],
+        ["--show", "values"],
+        ["--show", "adjoint"],
+        ["--show", "shapes"],
+        ["--show", "values", "--seed", "1"],
+        ["--grad", "loss", "--show", "values"],
+        ["--grad", "loss", "--show", "adjoint", "--window", "2"],
+        ["--grad", "loss", "--pair", "--title", "Both"],
+    ],
+)
+def test_each_addition_to_a_drawing_changes_it(model, options):
+    form = [o for o in options if o in ("--grad", "loss", "--pair")]
+    for name, chosen in (("plain.svg", form), ("more.svg", options)):
+        assert main(["draw", "model.py:model", "--unfold", "t=7", "-o", name, *chosen]) == 0
+    assert Path("plain.svg").read_text() != Path("more.svg").read_text()
+
+
+def test_a_drawing_shows_the_numbers_of_a_run_on_random_arrays(model):
+    data = arrays(load("model.py:model"), t=3)
+    run = load("model.py:model").run("loss", **data)
+    for show, values in (("values", run), ("adjoint", run.adjoint)):
+        assert main(["draw", "model.py:model", "--unfold", "t=3", "--show", show, "-o", "x.svg"]) == 0
+        size = np.sqrt(np.mean(values["h", 2] ** 2))
+        assert f"{size:.2g}" in Path("x.svg").read_text()
+
+
+@pytest.mark.parametrize("name", systems.all())
+def test_every_system_can_be_drawn_with_its_shapes(name, tmp_path):
+    graph = systems.all()[name]()
+    sizes = ",".join(f"{a.name}={a.size if isinstance(a.size, int) else 3}" for a in graph.axes)
+    options = ["--unfold", sizes] if sizes else []
+    target = tmp_path / "x.svg"
+    assert main(["draw", f"systems:{name}", "--show", "shapes", "-o", str(target), *options]) == 0
+    assert target.read_text().startswith("<svg")
+
+
+def test_draw_proves_the_gradients_when_asked_to(model, capsys):
+    assert main(["draw", "model.py:model", "--unfold", "t=3", "--check", "-o", "x.svg"]) == 0
+    assert "proven" in capsys.readouterr().out
+    assert "#E53E3E" not in Path("x.svg").read_text()
+
+
+@pytest.mark.parametrize("form", [[], ["--unfold", "t=3"], ["--unfold", "t=3", "--grad", "loss"]])
+def test_draw_marks_a_wrong_rule_in_red_and_returns_one(tmp_path, monkeypatch, capsys, form):
+    monkeypatch.chdir(tmp_path)
+    Path("wrong.py").write_text(WRONG)
+    assert main(["draw", "wrong.py:g", "--check", "-o", "x.svg", *form]) == 1
+    out = capsys.readouterr().out
+    assert "rule of wrong" in out
+    assert out.endswith("wrote x.svg\n")
+    assert "#E53E3E" in Path("x.svg").read_text()
+
+
 def test_forms_of_a_drawing_differ(model):
     pictures = set()
     for options in (["--unfold", "t=2"], ["--unfold", "t=3"], [], ["--grad", "loss"]):
@@ -205,6 +266,20 @@ def test_ops_gives_the_gradients_of_those_asked_for(capsys):
         (["draw", "model.py:model", "-o", "x.bmp"], "x.bmp: a drawing is saved as one of .svg"),
         (["draw", "model.py:model", "-o", "no/x.svg"], "the folder no does not exist"),
         (["draw", "model.py:model", "-o", "x.svg", "--pair"], "say --unfold t=4 too"),
+        (
+            ["draw", "model.py:model", "-o", "x.svg", "--pair", "--unfold", "t=3", "--window", "2"],
+            "--pair goes with --unfold, --grad and --title, not with --window",
+        ),
+        (["draw", "model.py:model", "-o", "x.svg", "--columns", "4"], "--columns is for an unfolded graph"),
+        (["draw", "model.py:model", "-o", "x.svg", "--window", "4"], "say --unfold t=4 too"),
+        (["draw", "model.py:model", "-o", "x.svg", "--show", "values"], "--show is for an unfolded graph"),
+        (["draw", "model.py:model", "-o", "x.svg", "--show", "all"], "invalid choice: 'all'"),
+        (["draw", "model.py:model", "-o", "x.svg", "--columns", "0"], "'0' should be 1 or more"),
+        (["draw", "model.py:model", "-o", "x.svg", "--window", "x"], "'x' is not a whole number"),
+        (
+            ["draw", "model.py:model", "-o", "x.svg", "--check", "--level", "operations"],
+            "a run, a report, a window are drawn at level 'variables'",
+        ),
         (["draw", "model.py:model", "-o", "x.svg", "--level", "atoms"], "invalid choice: 'atoms'"),
         (["check", "model.py:made", "--grad", "h"], "no output 'h'"),
         (["check", "model.py:model", "--size", "m=3"], "no axis or dimension 'm'; this graph has t, n"),

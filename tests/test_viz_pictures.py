@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -230,6 +231,33 @@ def test_the_culprit_of_a_failed_check_is_red(run):
     assert words
     assert words[0].startswith("WRONG: dloss/dW")
     assert {p.ends for p, _ in strokes(drawing) if p.tone == "wrong"} >= {("h@1", "h@2"), ("h@5", "h@6")}
+
+
+def test_a_culprit_among_the_steps_left_out_marks_the_ellipsis(run):
+    report = uf.check(run.graph, "loss", **dict(run.bound.arrays))
+    wrong = replace(report, verdict="WRONG", operation="tanh", equation="h[t] = tanh(...)", steps=(2, 11))
+    drawing = viz.draw(run.graph.unfold(t=20), report=wrong)
+    red = {s.name for s, _ in placed(drawing, Circle, Text) if s.tone == "wrong"}
+    assert red == {"h@2", "h@…", ""}  # and the words below
+
+
+def test_a_failed_report_shows_its_culprit_in_a_notebook(run):
+    arrays = dict(run.bound.arrays)
+    report = uf.check(run.graph, "loss", **arrays)
+    assert "<svg" not in report._repr_html_()
+    _, right = run.graph.value_and_grad("loss")(**arrays)
+    failed = uf.check(run.graph, "loss", gradients={"W": -np.asarray(right["W"])}, **arrays)
+    html = failed._repr_html_()
+    assert viz.draw(run.graph, report=failed).svg() in html
+    assert "WRONG: dloss/dW" in html
+    assert "<svg" not in replace(failed, graph=None)._repr_html_()
+
+
+def test_what_is_drawn_on_circles_is_refused_where_there_are_none(run):
+    with pytest.raises(UnfoldError, match="are drawn at level 'variables'"):
+        viz.draw(run.graph, "operations", window=2)
+    with pytest.raises(UnfoldError, match="on all axes or none: unfold j too"):
+        viz.draw(SYSTEMS["encoder_decoder"]().unfold(i=2), window=2)
 
 
 def test_a_cut_edge_is_struck_through():

@@ -14,14 +14,22 @@ import traceback
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from unfold.binding import by_label
 from unfold.causality import over_time
+from unfold.check import Report
+from unfold.check import check as prove
 from unfold.errors import UnfoldError
+from unfold.example import arrays
 from unfold.graph import Graph
 from unfold.loading import load
+
+if TYPE_CHECKING:
+    from unfold.run import Run
+    from viz import Drawing
 
 Subparsers = Any  # argparse keeps the type to itself
 
@@ -109,6 +117,14 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def positive(text: str) -> int:
+    """A number that is at least 1."""
+    number = whole(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} should be 1 or more")
+    return number
+
+
 def _merged(parts: Sequence[dict[str, int]] | None) -> dict[str, int]:
     return {name: n for part in parts or () for name, n in part.items()}
 
@@ -140,15 +156,14 @@ def _form(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--grad", metavar="OUTPUT", help="the gradient of this output instead")
 
 
-def _formed(args: argparse.Namespace) -> Graph:
-    graph = load(args.source)
+def _formed(graph: Graph, args: argparse.Namespace) -> Graph:
     if args.grad is not None:
         graph = graph.grad(args.grad)
     return graph.unfold(**_merged(args.unfold)) if args.unfold else graph
 
 
 def _show(args: argparse.Namespace) -> int:
-    graph = _formed(args)
+    graph = _formed(load(args.source), args)
     print(graph.latex() if args.latex else graph)
     if graph.axes and not args.latex:
         print("\n" + "\n".join(over_time(graph)))
@@ -165,27 +180,79 @@ def draw(subparsers: Subparsers) -> None:
     )
     _form(parser)
     parser.add_argument(
-        "--level", choices=("variables", "operations"), default="variables", help="circles or boxes"
+        "--level", choices=("variables", "operations"), help="circles (default), or one box an operation"
     )
+    parser.add_argument("--title", metavar="TEXT", default="", help="of the picture")
     parser.add_argument(
         "--pair", action="store_true", help="cyclic and unfolded, side by side (with --unfold)"
     )
+    parser.add_argument(
+        "--columns", metavar="N", type=positive, help="steps in full (6 at least); above, an ellipsis"
+    )
+    parser.add_argument(
+        "--window", metavar="K", type=positive, help="strike out what truncation to K steps cuts"
+    )
+    parser.add_argument(
+        "--show", choices=("values", "adjoint", "shapes"), help="on the circles, of a run on random arrays"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="the gradients too; what is at fault in red (exit code 1)"
+    )
+    parser.add_argument("--seed", type=whole, default=0, help="of the random arrays")
 
 
 def _draw(args: argparse.Namespace) -> int:
     import viz
 
+    graph = load(args.source)
+    report = None
     if args.pair:
-        if not args.unfold:
-            raise UnfoldError("--pair draws the cyclic form beside the unfolded one: say --unfold t=4 too")
-        graph = load(args.source)
-        graph = graph if args.grad is None else graph.grad(args.grad)
-        drawing = viz.unfolding(graph, max(_merged(args.unfold).values()))
+        drawing = _side_by_side(graph, args)
     else:
-        drawing = viz.draw(_formed(args), level=args.level)
+        formed = _formed(graph, args)
+        given = {name: getattr(args, name) for name in ("level", "columns", "window", "show")}
+        options = {name: value for name, value in given.items() if value is not None}
+        for name in ("columns", "window", "show"):
+            if name in options and formed.axes:
+                steps = ",".join(f"{a.name}=4" for a in formed.axes)
+                raise UnfoldError(f"--{name} is for an unfolded graph: say --unfold {steps} too")
+        if args.show:
+            options["run"] = _example_run(graph, formed, args)
+        if args.check:
+            options["report"] = report = _example_check(graph, args)
+        drawing = viz.draw(formed, title=args.title, **options)
     drawing.save(args.output)
+    if report is not None:
+        print(report)
     print(f"wrote {args.output}")
-    return 0
+    return 0 if report is None or report.ok else 1
+
+
+def _side_by_side(graph: Graph, args: argparse.Namespace) -> Drawing:
+    import viz
+
+    if not args.unfold:
+        raise UnfoldError("--pair draws the cyclic form beside the unfolded one: say --unfold t=4 too")
+    for name in ("level", "columns", "window", "show", "check"):
+        if getattr(args, name):
+            raise UnfoldError(f"--pair goes with --unfold, --grad and --title, not with --{name}")
+    graph = graph if args.grad is None else graph.grad(args.grad)
+    return viz.unfolding(graph, max(_merged(args.unfold).values()), title=args.title)
+
+
+def _example_run(graph: Graph, formed: Graph, args: argparse.Namespace) -> Run:
+    """A run on random arrays of what is drawn; for adjoints, of the graph they are adjoints in."""
+    sizes = _merged(args.unfold)
+    data, of = arrays(graph, args.seed, None, **sizes), None
+    if args.show == "adjoint":
+        formed, of = graph.unfold(**sizes) if sizes else graph, args.grad or the_loss(graph)
+    return formed.run(of, **{name: data[name] for name in by_label(formed)})
+
+
+def _example_check(graph: Graph, args: argparse.Namespace) -> Report:
+    """A check at random arrays."""
+    data = arrays(graph, args.seed, None, **_merged(args.unfold))
+    return prove(graph, args.grad or the_loss(graph), seed=args.seed, **data)
 
 
 # ---------------------------------------------------------------------- check
@@ -203,13 +270,10 @@ def check(subparsers: Subparsers) -> None:
 
 
 def _check(args: argparse.Namespace) -> int:
-    import unfold as uf
-    from unfold.example import arrays
-
     graph = load(args.source)
     given = _npz(args.data) if args.data else {}
     data = arrays(graph, seed=args.seed, given=given, **_merged(args.size))
-    report = uf.check(graph, args.grad or the_loss(graph), seed=args.seed, **data)
+    report = prove(graph, args.grad or the_loss(graph), seed=args.seed, **data)
     print(report)
     return 0 if report.ok else 1
 

@@ -56,13 +56,19 @@ def draw(
         raise UnfoldError(
             f"show={show!r} needs the values of a run: viz.draw(graph, run=graph.run(...), show=...)"
         )
+    on_circles = run is not None or report is not None or window > 0
     if level == "operations":
+        if on_circles:
+            raise UnfoldError(f"level={level!r}: a run, a report, a window are drawn at level 'variables'")
         return operations.draw(graph, columns=columns, title=title)
     found, sizes, quiet = _found(graph)
     found = replace(found, title=title)
     if run is not None and not sizes:
         sizes = {a: n for a, n in run.bound.extents.items() if a in found.axes}
     if sizes and any(a not in sizes for a in found.axes):  # unfolded along some axes only
+        if on_circles:
+            left = ", ".join(a.name for a in found.axes if a not in sizes)
+            raise UnfoldError(f"a run, a report, a window are drawn on all axes or none: unfold {left} too")
         return layered.draw(graph, title=title)
     weights = _weights(found, run)
     whole = unfolded.draw(found, sizes, limit=columns, weights=weights) if sizes else None

@@ -140,20 +140,23 @@ def marked(drawing: Drawing, report: Any) -> Drawing:
     parameter is known, its edges."""
     if report.ok:
         return drawing
-    name = report.equation.split("=")[0].split("[")[0].strip() if report.equation else ""
+    blamed = bool(report.operation and report.equation)
+    name = report.equation.split("=")[0].split("[")[0].strip() if blamed else report.variable or ""
     steps = [s if isinstance(s, tuple) else (s,) for s in report.steps]
     bad = {f"{name}@{','.join(map(str, s))}" for s in steps}
+    if bad - set(nodes(drawing)):
+        bad.add(f"{name}@…")  # what stands for steps that are left out
 
     def tone(key: str) -> str | None:
         everywhere = not bad and key.startswith(f"{name}@")
         return "wrong" if name and (key in bad or key == name or everywhere) else None
 
     def edge(p: Path) -> bool:
-        return p.ends[1] in bad if name else report.variable in p.carries
+        return p.ends[1] in bad if blamed else report.variable in p.carries
 
     painted = recoloured(drawing, tone, edge)
     left, _, right, bottom = drawing.bounds
-    what = f"{report.operation} in {report.equation}" if name else f"d{report.of}/d{report.variable}"
+    what = f"{report.operation} in {report.equation}" if blamed else f"d{report.of}/d{report.variable}"
     words = Text(((left + right) / 2, bottom + 6), (labels.Run(f"{report.verdict}: {what}"),), 12.0, "wrong")
     return replace(painted, parts=(*painted.parts, words), desc=f"{drawing.desc} {report.verdict}: {what}")
 
@@ -196,10 +199,10 @@ def recoloured(
     tone: Callable[[str], str | None],
     edge: Callable[[Path], bool] = lambda path: False,
 ) -> Drawing:
-    """Discs and boxes in other tones, by name; the edges that `edge` picks in red."""
+    """Discs, boxes and words in other tones, by name; the edges that `edge` picks in red."""
 
     def repaint(s: Shape) -> Shape:
-        if isinstance(s, Circle | Box) and s.name and (new := tone(s.name)) is not None:
+        if isinstance(s, Circle | Box | Text) and s.name and (new := tone(s.name)) is not None:
             return replace(s, tone=new)
         if isinstance(s, Path) and edge(s):
             return replace(s, tone="wrong", width=2.2)

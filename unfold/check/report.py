@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from unfold.errors import UnfoldError
+
 VERDICTS = ("OK", "WRONG", "INACCURATE", "NONDIFFERENTIABLE", "INCONCLUSIVE")
 
 _MEANING = {
@@ -42,7 +44,7 @@ class Report:
     `ok` and `verdict` (OK, WRONG, INACCURATE, NONDIFFERENTIABLE, INCONCLUSIVE) say whether;
     `operation`, `argument`, `steps`, `equation` and `source` say where; `worst` is the entry
     furthest off and `diagnosis` what the analytic value looks like instead. `node` is the
-    culprit in the graph that was checked.
+    culprit in `graph`, the graph that was checked. In a notebook, a failed report draws it.
     """
 
     of: str
@@ -70,6 +72,7 @@ class Report:
     rerun: str = ""  # the call that repeats this check
     notes: tuple[str, ...] = ()
     node: Any = field(default=None, repr=False)
+    graph: Any = field(default=None, repr=False, compare=False)
 
     @property
     def ok(self) -> bool:
@@ -142,8 +145,19 @@ class Report:
         colour = "#1a7f37" if self.ok else "#cf222e"
         return (
             f'<div style="border-left:3px solid {colour};padding-left:.8em">'
-            f"<pre>{escape(str(self))}</pre></div>"
+            f"<pre>{escape(str(self))}</pre>{self._picture()}</div>"
         )
+
+    def _picture(self) -> str:
+        """The graph with the culprit in red, as SVG; nothing where there is nothing to draw."""
+        if self.ok or self.graph is None:
+            return ""
+        import viz
+
+        try:
+            return viz.draw(self.graph, report=self).svg()
+        except UnfoldError:
+            return ""
 
 
 def _fails(count: int) -> str:

@@ -254,6 +254,7 @@ class _Run:
             seed=self.work.seed,
             seconds=time.monotonic() - self.start,
             notes=tuple(self.notes),
+            graph=self.work.graph,
             **fields,
         )
 
