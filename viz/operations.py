@@ -26,6 +26,8 @@ def draw(graph: Graph, *, columns: int = 8, title: str = "", fused: bool | None 
     if len(origin.axes) > 1:
         return layered.draw(graph, title=title)
     body = cell(origin, fused)
+    if not body.parts:  # data that is only rearranged: its inputs are all there is to see
+        return layered.draw(graph, title)
     step = Step(body, layout(body), _roles(origin))
     if sizes:
         (n,) = sizes.values()

@@ -10,6 +10,7 @@ from benchmarks.models import Peer
 MODULES = {
     "gemm": ["GEMM bound"],
     "ours": ["unfold"],
+    "ours_numba": ["unfold, Numba"],
     "plan": ["plan by hand"],
     "naive": ["naive NumPy"],
     "jax_": ["JAX scan", "JAX scan, hoisted"],

@@ -6,7 +6,6 @@ from typing import Any
 
 import unfold as uf
 from benchmarks.models import MODELS, Case, Run
-from unfold.backends import jit
 
 NAMES = {"h": "hidden", "i": "input", "c": "classes", "d": "2*hidden"}
 t, j = uf.axis("t"), uf.axis("j")
@@ -117,8 +116,4 @@ def ours(case: Case, backend: str = "numpy") -> Run:
     return Run(step, lambda result: (float(result[0]), result[1]))
 
 
-def compiled(case: Case) -> Run:
-    return ours(case, backend="numba")
-
-
-PEERS = {"unfold": ours, **({"unfold, Numba": compiled} if jit.available() else {})}
+PEERS = {"unfold": ours}
