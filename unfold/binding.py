@@ -54,7 +54,9 @@ def bind(graph: Graph, arrays: Mapping[str, Any]) -> Binding:
     unknown = [name for name in arrays if name not in leaves and name not in {a.name for a in lengths}]
     missing = [name for name in leaves if name not in arrays]
     if unknown:
-        near = difflib.get_close_matches(unknown[0], missing or list(leaves), 1)
+        names = missing or list(leaves)
+        near = [n for n in names if n.lower() == unknown[0].lower()]
+        near = near or difflib.get_close_matches(unknown[0], names, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise BindingError(f"unknown argument {unknown[0]!r}: this graph takes {', '.join(leaves)}{hint}")
     if missing:
