@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from benchmarks.models import MODELS, SIZES
 from benchmarks.peers import NAMES
+from unfold.files import write_whole
 
 Cell = dict[str, Any]
 
@@ -17,15 +16,7 @@ Cell = dict[str, Any]
 def write(path: Path, text: str) -> None:
     """Atomically: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    write_whole(path, text.encode("utf-8"))
 
 
 def load(folder: Path) -> list[Cell]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any
 
 from unfold.errors import UnfoldError
+from unfold.files import write_whole
 from viz.labels import Label
 
 Point = tuple[float, float]
@@ -228,17 +228,7 @@ def write(target: FilePath, data: bytes) -> FilePath:
     if not target.parent.is_dir():
         raise UnfoldError(f"{target}: the folder {target.parent} does not exist; make it first")
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(temporary, 0o666 & ~umask)
-            os.replace(temporary, target)
-        except BaseException:
-            FilePath(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(target, data)
     except OSError as error:
         raise UnfoldError(f"{target} cannot be written: {error.strerror}") from error
     return target

@@ -14,7 +14,6 @@ import math
 import os
 import pickle
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from unfold.backends.storage import Loop, Source, Var
+from unfold.files import write_whole
 
 FORMAT = 1  # of the compiled modules: a new number leaves those kept before alone
 LARGEST = 1 << 16  # multiplications of one product; beyond, BLAS does it best
@@ -152,7 +152,7 @@ class JitSource(Source):
             self.depth -= 1
             self.loops[-1].records.append(loop)
             return
-        if self.reason or loop.before:
+        if self.reason:
             super().close([*comment, f"not compiled: {self.reason}"])
         else:
             self.loops.pop()
@@ -315,7 +315,7 @@ def load(functions: Sequence[str], dtype: Any) -> dict[str, Any]:
         path = cache_folder() / f"{stem}.py"
         if not path.exists() or path.read_text("utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, text)
+            write_whole(path, text.encode("utf-8"))
         loaded = _imported(stem, path)
     except OSError:  # nowhere to keep it: compiled for this process alone
         namespace: dict[str, Any] = {}
@@ -372,14 +372,6 @@ def cache_folder() -> Path:
         return Path(given)
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(base) / "unfold"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that nobody ever sees half of it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(name, path)
 
 
 def module(functions: Sequence[str], dtype: Any, cache: bool) -> str:

@@ -41,7 +41,6 @@ class Loop:
 
     axis: Axis
     sign: int
-    before: list[str] = field(default_factory=list)
     body: list[str] = field(default_factory=list)
     rows: dict[tuple[Any, ...], tuple[str, str]] = field(default_factory=dict)  # key -> item, list
     size: int = 0
@@ -254,8 +253,6 @@ class Source:
             for static, line, _ in self.late:
                 self.bind(static, line)
             self.late.clear()
-        for line in loop.before:
-            self.emit(line)
         if loop.at:
             self.emit(f"for {loop.at}_step in range({loop.first}, {loop.last}):")
             for line in loop.body:
