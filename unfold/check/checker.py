@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from unfold import adjoint
 from unfold.binding import Binding, bind
-from unfold.check.oracle import HAS_LONG, LONG, TRUST, allowed, complex_step, one_sided, richardson
-from unfold.check.rules import HOLD, Certificate, Comparison, Edge, active, certificate
-from unfold.check.values import record
+from unfold.check.fault import Fault
+from unfold.check.oracle import LONG, TRUST, allowed, complex_step, richardson
+from unfold.check.rounding import furthest, nudges
+from unfold.check.rules import HOLD, Certificate, Edge, active, certificate
+from unfold.check.values import choices, record
 from unfold.errors import UnfoldError
 from unfold.graph import Graph, Wrt, rebuild, rewrite
 from unfold.node import Input, Named, Node
@@ -99,7 +101,29 @@ class Check:
         """The gradients of the gradient graph, without the backend, in any precision."""
         with np.errstate(all="ignore"):
             values = record(self.joint, self._bound(dtype), self.joint.outputs.values())
+        return self._by_label(values)
+
+    def _by_label(self, values: Mapping[Node, Array]) -> Gradients:
         return self._grouped({name: values[self.joint.outputs["d" + name]] for name in self.sources})
+
+    @cached_property
+    def _nudged(self) -> Sequence[Gradients]:
+        """What rounding on the way may change in each gradient: the changes of a few runs."""
+        keep = [*self.joint.outputs.values(), *choices(self.joint)]
+        plain = record(self.joint, self.wide, keep)
+        true = self._by_label(plain)
+        runs = [
+            self._by_label(record(self.joint, self.wide, self.joint.outputs.values(), nudge))
+            for nudge in nudges(self.bound.dtype, plain)
+        ]
+        return [{label: run[label] - true[label] for label in true} for run in runs]
+
+    def with_rounding(self, found: Projection, draw: int) -> Projection:
+        """The same, allowed also what rounding on the way may do: a gradient whose terms have
+        cancelled before they were summed."""
+        u = self.direction(found.variable, draw)
+        off = furthest([(run[found.variable] * u).sum() for run in self._nudged])
+        return replace(found, slack=found.slack + float(off))
 
     def _grouped(self, found: Mapping[str, Array]) -> Gradients:
         """Gradients in `x[1]`, `x[2]`, ... of an unfolded graph as one array over the steps."""
@@ -230,63 +254,6 @@ def compiled(graph: Graph, bound: Binding) -> Mapping[str, Array]:
     leaves = {_label(u) for u in [*graph.inputs.values(), *graph.params.values()]}
     lengths = {a.name: bound.extents[a] for a in graph.axes if a.name not in leaves and a.size is None}
     return graph(**lengths, **{name: x for name, x in bound.arrays.items() if name in leaves})
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A rule that fails its certificate."""
-
-    edge: Edge
-    cert: Certificate
-    found: Comparison
-    kind: str = "WRONG"
-    kink: float | None = None
-
-    def confirmed(self) -> Fault | None:
-        """The fault after a second look: by differences, in long double, and at kinks."""
-        if self._holds_by_differences():
-            return replace(self, kind="UNSAFE")
-        if self._is_between_slopes():
-            return replace(self, kind="NONDIFFERENTIABLE")
-        if HAS_LONG:
-            again = self.cert.precisely(LONG).compare()
-            wrong = self.found.wrong
-            if (again.error[wrong] <= np.maximum(self.found.error[wrong] / 50, again.allowed[wrong])).all():
-                return None
-        return self
-
-    def _holds_by_differences(self) -> bool:
-        """Whether differences side with the rule: then the forward does not take complex numbers."""
-        if not self.found.safe:
-            return False
-        wrong = self.found.wrong
-        slope, guess = self.cert.precisely(LONG).extrapolated()
-        numeric = self.cert.sum_left(np.real(self.cert.ct * slope))[wrong]
-        doubt = TRUST * self.cert.sum_left(abs(self.cert.ct) * guess)[wrong]
-        error, size = abs(self.found.analytic[wrong] - numeric), self.found.size[wrong]
-        # an oracle in doubt excuses nothing
-        return bool(
-            ((error <= doubt + 1e3 * self.found.eps * size) & (doubt < 0.1 * self.found.error[wrong])).all()
-        )
-
-    def _is_between_slopes(self) -> bool:
-        """At a tie: whether the analytic value lies between the one-sided derivatives."""
-        cert, wrong = self.cert.precisely(LONG), self.found.wrong
-        with np.errstate(all="ignore"):
-            left, right = one_sided(cert.along, cert.scale)
-        a, b = np.real(cert.ct * left), np.real(cert.ct * right)
-        low, high = cert.sum_left(np.minimum(a, b))[wrong], cert.sum_left(np.maximum(a, b))[wrong]
-        slack, analytic = 1e-6 * self.found.size[wrong], self.found.analytic[wrong]
-        kinked = high - low > 1e-5 * self.found.size[wrong]
-        return bool((kinked & (low - slack <= analytic) & (analytic <= high + slack)).all())
-
-    @property
-    def steps(self) -> tuple[Any, ...]:
-        """The steps at which it fails, from 1; tuples of several axes."""
-        if not self.cert.axes:
-            return ()
-        at = [tuple(int(i) + 1 for i in place) for place in np.argwhere(self.found.wrong)]
-        return tuple(place[0] if len(place) == 1 else place for place in at)
 
 
 def _label(node: Node) -> str:

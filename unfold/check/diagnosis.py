@@ -82,12 +82,9 @@ def _variants(cert: Certificate) -> Iterator[tuple[str, Array]]:
     """The same rule with its result transposed, or moved by a step."""
     piece, axes = cert.piece()
     rank = piece.ndim - len(axes)
-    like = cert.like
 
     def against(changed: Array) -> Array:
-        width, every = max(rank, len(like.shape)), cert.every(axes)
-        both = cert.spread(changed, axes, every, width) * cert.spread(cert.u, like.axes, every, width)
-        return cert.sum_right(np.real(both), every)
+        return cert.sum_right(*cert.products(changed, axes))
 
     if rank >= 2 and piece.shape[-1] == piece.shape[-2]:
         yield "transposed", against(np.swapaxes(piece, -1, -2))

@@ -22,6 +22,7 @@ from unfold import dims
 from unfold.axis import Axis
 from unfold.binding import Binding
 from unfold.check.oracle import TRUST, allowed, complex_step, richardson
+from unfold.check.rounding import Nudge, furthest, nudges
 from unfold.check.values import Kernel, record
 from unfold.graph import Graph, reach
 from unfold.node import Input, Node
@@ -55,7 +56,7 @@ class Comparison:
     analytic: Array
     numeric: Array
     size: Array
-    doubt: Array  # what the oracle itself may be off by
+    doubt: Array  # what the oracle may be off by, or the rule by rounding on the way
     eps: float
     safe: bool  # whether the complex step applied
 
@@ -71,6 +72,10 @@ class Comparison:
     def wrong(self) -> Array:
         """Where the two lie further apart than rounding explains (a NaN is apart)."""
         return ~(self.error <= self.allowed)
+
+    def but(self, doubt: Array) -> Comparison:
+        """The same with more that is explained."""
+        return replace(self, doubt=self.doubt + doubt)
 
 
 @dataclass(frozen=True)
@@ -105,19 +110,16 @@ class Certificate:
 
     # ------------------------------------------------------------------ the same, otherwise
     def precisely(self, dtype: Any) -> Certificate:
-        """The same in another precision."""
+        """The same in another precision, its value computed anew: a rule that uses the value
+        (1 - out**2, say) must not be given one that was rounded before."""
 
         def cast(x: Array) -> Array:
             wide = np.result_type(dtype, np.complex64) if x.dtype.kind == "c" else dtype
             return x.astype(wide) if x.dtype.kind in "fc" else x
 
-        return replace(
-            self,
-            operands=tuple(map(cast, self.operands)),
-            out=cast(self.out),
-            ct=cast(self.ct),
-            u=cast(self.u),
-        )
+        changed = replace(self, operands=tuple(map(cast, self.operands)), ct=cast(self.ct), u=cast(self.u))
+        same = cast(self.out).dtype == self.out.dtype
+        return changed if same else replace(changed, out=changed.forward(changed.operands))
 
     def at(self, axis: Axis, steps: slice) -> Certificate:
         """The same for some steps of an axis that the rule keeps apart."""
@@ -146,8 +148,13 @@ class Certificate:
         """f(a + e u), over all steps of the node."""
         operands = list(self.operands)
         operands[self.argument] = operands[self.argument] + e * self.u
+        return self.forward(operands)
+
+    def forward(self, operands: Sequence[Array], nudge: Nudge | None = None) -> Array:
+        """f(a, b, ...), over all steps of the node."""
         kinds = [x.dtype for x in operands if x.dtype.kind in "fc"]
-        return Kernel(self.node, replace(self.bound, dtype=np.result_type(*kinds))).whole(operands)
+        bound = replace(self.bound, dtype=np.result_type(*kinds))
+        return Kernel(self.node, bound, nudge=nudge).whole(operands)
 
     def slope(self) -> tuple[Array, Array | None]:
         """J u, and its error where not the complex step gave it (not every forward takes
@@ -187,24 +194,38 @@ class Certificate:
         result = self._rule
         if result is None:
             return np.zeros((), self.dtype), ()
+        return self._values(result, self.ct if ct is None else ct)[result], result.axes
+
+    def _values(self, result: Node, ct: Array, nudge: Nudge | None = None) -> dict[Node, Array]:
         graph = Graph({"piece": result}, {})
         have = {f"a{j}": x for j, x in enumerate(self.operands)}
-        have |= {"ct": self.ct if ct is None else ct, "out": self.out}
+        have |= {"ct": ct, "out": self.out if nudge is None else self.forward(self.operands, nudge)}
         arrays = {name: have[name] for name in graph.inputs}
         kinds = [x.dtype for x in arrays.values() if x.dtype.kind in "fc"]
         bound = replace(self.bound, arrays=arrays, dtype=np.result_type(self.dtype, *kinds))
         with np.errstate(all="ignore"):
-            return record(graph, bound)[result], result.axes
+            return record(graph, bound, nudge=nudge)
+
+    def rounding(self) -> Array:
+        """How far rounding on the way may put <vjp(ct), u> off, step by step: where 1 - out**2
+        has lost its digits, far. Measured, as what a few runs with every operand nudged differ."""
+        if self._rule is None:
+            return np.zeros(())
+        return together([part._rounding(self._rule) for part in self._batches()])
+
+    def _rounding(self, rule: Node) -> Array:
+        values, changes = self._values(rule, self.ct), []
+        for nudge in nudges(self.dtype, values):
+            moved = self._values(rule, self.ct, nudge)[rule] - values[rule]
+            changes.append(self.sum_right(*self.products(moved, rule.axes)))
+        return furthest(changes)
 
     # ------------------------------------------------------------------ together
     def compare(self) -> Comparison:
         """<ct, J u> beside <vjp(ct), u>, step by step, in batches that fit the memory."""
         parts = [part._compare() for part in self._batches()]
-        if len(parts) == 1:
-            return parts[0]
         analytic, numeric, size, doubt = (
-            np.concatenate([getattr(p, name) for p in parts])
-            for name in ("analytic", "numeric", "size", "doubt")
+            together([getattr(p, name) for p in parts]) for name in ("analytic", "numeric", "size", "doubt")
         )
         return Comparison(analytic, numeric, size, doubt, parts[0].eps, all(p.safe for p in parts))
 
@@ -225,17 +246,18 @@ class Certificate:
 
     def _compare(self) -> Comparison:
         slope, error = self.slope()
-        piece, axes = self.piece()
         left = np.real(self.ct * slope)
-        rank = max(piece.ndim - len(axes), len(self.like.shape))
-        every = self.every(axes)
-        right = np.real(
-            self.spread(piece, axes, every, rank) * self.spread(self.u, self.like.axes, every, rank)
-        )
+        right, every = self.products(*self.piece())
         numeric, analytic = self.sum_left(left), self.sum_right(right, every)
         size = self.sum_left(abs(left)) + self.sum_right(abs(right), every)
         doubt = np.zeros_like(size) if error is None else TRUST * self.sum_left(abs(self.ct) * error)
         return Comparison(analytic, numeric, size, doubt, float(np.finfo(self.dtype).eps), error is None)
+
+    def products(self, piece: Array, axes: tuple[Axis, ...]) -> tuple[Array, tuple[Axis, ...]]:
+        """The terms of <piece, u>, and the axes over which they lie."""
+        rank, every = max(piece.ndim - len(axes), len(self.like.shape)), self.every(axes)
+        ours, theirs = self.spread(piece, axes, every, rank), self.spread(self.u, self.like.axes, every, rank)
+        return np.real(ours * theirs), every
 
     def sum_left(self, terms: Array) -> Array:
         """Terms over the node's axes and dimensions, summed to the axes kept apart."""
@@ -261,6 +283,11 @@ class Certificate:
         sizes = [self.bound.extents[a] for a in every]
         whole = np.broadcast_to(terms, (*sizes, *terms.shape[len(sizes) :]))
         return np.asarray(whole.sum(axis=tuple(range(len(self.axes), whole.ndim))))
+
+
+def together(parts: Sequence[Array]) -> Array:
+    """The batches of one array, together."""
+    return parts[0] if len(parts) == 1 else np.concatenate(list(parts))
 
 
 def _random(rng: np.random.Generator, node: Node, bound: Binding) -> Array:
