@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from unfold import adjoint
 from unfold.binding import Binding, bind
 from unfold.check.fault import Fault
-from unfold.check.oracle import LONG, TRUST, allowed, complex_step, richardson
+from unfold.check.oracle import LONG, TRUST, VAGUE, allowed, complex_step, one_sided, richardson
 from unfold.check.rounding import furthest, nudges
-from unfold.check.rules import HOLD, Certificate, Edge, active, certificate
+from unfold.check.rules import HOLD, Certificate, Edge, active, certificate, gaussian
 from unfold.check.values import choices, record
 from unfold.errors import UnfoldError
 from unfold.graph import Graph, Wrt, rebuild, rewrite
@@ -35,15 +35,21 @@ class Projection:
     error: float
     size: float  # S, the total size of the terms
     eps: float
-    slack: float = 0.0  # what the oracle itself may be off by
+    doubt: float = 0.0  # what the oracle itself may be off by
+    rounding: float = 0.0  # what rounding on the way may add
 
     @property
     def allowed(self) -> float:
-        return float(allowed(self.eps, self.size)) + self.slack
+        return float(allowed(self.eps, self.size)) + self.doubt + self.rounding
+
+    @property
+    def vague(self) -> bool:
+        """Whether it is only a great doubt of the oracle's that lets them agree."""
+        return self.doubt > VAGUE * self.size and self.error > self.allowed - self.doubt
 
     @property
     def wrong(self) -> bool:
-        return not self.error <= self.allowed
+        return not self.error <= self.allowed < np.inf
 
 
 class Check:
@@ -58,6 +64,7 @@ class Check:
             known = ", ".join(graph.inputs) or "no inputs"
             raise UnfoldError(f"nothing to check: the graph has no parameters; name inputs in wrt= ({known})")
         self._distrusted: set[Node] = set()
+        self.idle: list[Edge] = []  # rules of which nothing but zeros was seen
         self.labels = list(dict.fromkeys(_label(u) for u in self.sources.values()))
         self.wrt = list(self.sources)
         self.unsafe = any(not n.op.complex_safe for n, _ in self.edges) or self.bound.dtype.kind == "c"
@@ -122,8 +129,8 @@ class Check:
         """The same, allowed also what rounding on the way may do: a gradient whose terms have
         cancelled before they were summed."""
         u = self.direction(found.variable, draw)
-        off = furthest([(run[found.variable] * u).sum() for run in self._nudged])
-        return replace(found, slack=found.slack + float(off))
+        off = furthest([np.real(run[found.variable] * u).sum() for run in self._nudged])
+        return replace(found, rounding=float(off))
 
     def _grouped(self, found: Mapping[str, Array]) -> Gradients:
         """Gradients in `x[1]`, `x[2]`, ... of an unfolded graph as one array over the steps."""
@@ -186,31 +193,43 @@ class Check:
         return along
 
     def direction(self, label: str, draw: int) -> Array:
+        like = self.bound.arrays[label]
         rng = np.random.default_rng([self.seed, draw, self.labels.index(label)])
-        return rng.standard_normal(self.bound.arrays[label].shape)
+        return gaussian(rng, like.shape, like.dtype.kind == "c")
 
     def project(self, label: str, u: Array, gradient: Array, precise: bool = False) -> Projection:
-        """Both sides of <gradient, u>."""
+        """Both sides of <gradient, u>: of the real part, for complex numbers."""
         dtype = LONG if precise else np.dtype(np.float64)
-        slack = 0.0
+        doubt = 0.0
         with np.errstate(all="ignore"):
             slope = None if self.unsafe else self._by_complex_step(label, u, dtype)
             if slope is None:
-                at = float(np.abs(self.bound.arrays[label]).max(initial=0)) or 1.0
-                scale = min(1.0, at) / (float(np.abs(u).max(initial=0)) or 1.0)
-                slope, guess = richardson(self.loss(label, u, LONG), scale)
-                slack = TRUST * float(guess)
-            terms = gradient * u
+                slope, guess = richardson(self.loss(label, u, LONG), self.scale(label, u))
+                doubt = TRUST * float(guess)
+            slope, terms = np.real(slope), np.real(gradient * u)
             error = abs(terms.sum() - slope)
             size = float(abs(terms).sum() + abs(slope))
-        numeric = float(np.real(slope))
-        off = float(error) if np.real(terms.sum()) >= numeric else -float(error)
+        numeric = float(slope)
+        off = float(error) if terms.sum() >= numeric else -float(error)
         eps = float(np.finfo(gradient.dtype).eps)
-        return Projection(label, numeric + off, numeric, float(error), size, eps, slack)
+        return Projection(label, numeric + off, numeric, float(error), size, eps, doubt)
+
+    def scale(self, label: str, u: Array) -> float:
+        """A step along u that is small beside the variable."""
+        at = float(np.abs(self.bound.arrays[label]).max(initial=0)) or 1.0
+        return min(1.0, at) / (float(np.abs(u).max(initial=0)) or 1.0)
+
+    def slopes(self, found: Projection, draw: int) -> tuple[float, float]:
+        """The one-sided derivatives of the output along the direction of a projection."""
+        u = self.direction(found.variable, draw)
+        with np.errstate(all="ignore"):
+            left, right = one_sided(self.loss(found.variable, u, LONG), self.scale(found.variable, u))
+            return float(np.real(left)), float(np.real(right))
 
     def _by_complex_step(self, label: str, u: Array, dtype: Any) -> Array | None:
         try:
-            return complex_step(self.loss(label, u, dtype), np.result_type(dtype, np.complex64))
+            kind = np.result_type(dtype, np.complex64)
+            return complex_step(self.loss(label, u, dtype), kind, self.bound.arrays[label])
         except TypeError:  # a forward that takes no complex numbers
             self.unsafe = True
             return None
@@ -242,11 +261,11 @@ class Check:
         """The fault of a rule at a node; None where it holds."""
         cert = self.certificate(edge)
         found = cert.compare()
-        if not found.wrong.any():
-            return None
-        if not np.isfinite(self.values[edge[0]]).all() or not np.isfinite(found.numeric[found.wrong]).all():
-            return None  # the forward itself is not finite here: nothing to compare with
-        return Fault(edge, cert, found).confirmed()
+        if not found.size.any():
+            self.idle.append(edge)
+        if found.wrong.any():
+            return Fault(edge, cert, found).confirmed()
+        return Fault(edge, cert, found, "VAGUE") if found.vague.any() else None
 
 
 def compiled(graph: Graph, bound: Binding) -> Mapping[str, Array]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from unfold.errors import UnfoldError
@@ -32,7 +33,8 @@ class Worst:
     def __str__(self) -> str:
         steps = " ".join(f"t={n}" for n in self.step[:1]) + "".join(f",{n}" for n in self.step[1:])
         entry = f"entry {list(self.index)}" if self.index else ""
-        ratio = f"  ratio {self.analytic / self.numeric:.4g}" if self.numeric else ""
+        times = self.analytic / self.numeric if self.numeric else 0.0
+        ratio = f"  ratio {times:.7g}" if times and isfinite(times) else ""
         values = f"analytic {self.analytic:.6g}  numeric {self.numeric:.6g}{ratio}"
         return "  ".join(part for part in (f"{steps} {entry}".strip(), values) if part)
 
@@ -93,15 +95,13 @@ class Report:
 
     def _headline(self) -> str:
         what = f"d{self.of}" if self.order == 1 else f"d²{self.of}"
-        if self.verdict in ("OK", "NONDIFFERENTIABLE") or self.variable is None:
+        if self.verdict in ("OK", "NONDIFFERENTIABLE", "INCONCLUSIVE") or self.variable is None:
             names = ", ".join(self.wrt) if len(self.wrt) < 8 else f"{len(self.wrt)} variables"
             if self.verdict == "WRONG" and self.operation:
                 return f"{what}/d({names}): a rule it rests on is wrong"
             return f"{what}/d({names}) is {_MEANING[self.verdict]}"
-        return (
-            f"{what}/d{self.variable} is {_MEANING[self.verdict]} "
-            f"({self.error:.1e}, allowed {self.allowed:.1e})"
-        )
+        amount = f"{self.error:.1e}, allowed {self.allowed:.1e}" if isfinite(self.error) else "not finite"
+        return f"{what}/d{self.variable} is {_MEANING[self.verdict]} ({amount})"
 
     def _lines(self) -> list[tuple[str, str]]:
         lines: list[tuple[str, str]] = []

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from unfold import dims
 from unfold.axis import Axis
 from unfold.binding import Binding
-from unfold.check.oracle import TRUST, allowed, complex_step, richardson
+from unfold.check.oracle import TRUST, VAGUE, allowed, complex_step, richardson
 from unfold.check.rounding import Nudge, furthest, nudges
 from unfold.check.values import Kernel, record
 from unfold.graph import Graph, reach
-from unfold.node import Input, Node
+from unfold.node import Input, Node, cotangents
 
 Array = NDArray[Any]
 HOLD = "stop_gradient"  # by intent, its gradient is not its derivative
@@ -70,11 +70,17 @@ class Comparison:
 
     @property
     def wrong(self) -> Array:
-        """Where the two lie further apart than rounding explains (a NaN is apart)."""
-        return ~(self.error <= self.allowed)
+        """Where the two lie further apart than rounding explains (what is not finite is apart)."""
+        return ~((self.error <= self.allowed) & np.isfinite(self.error)) & (self.doubt < np.inf)
+
+    @property
+    def vague(self) -> Array:
+        """Where it is only a great doubt of the oracle's that lets them agree."""
+        doubt = (self.doubt > VAGUE * self.size) & (self.doubt < np.inf)
+        return np.asarray(doubt & ~(self.error <= allowed(self.eps, self.size)))
 
     def but(self, doubt: Array) -> Comparison:
-        """The same with more that is explained."""
+        """The same with more that is explained; infinite doubt leaves a step out."""
         return replace(self, doubt=self.doubt + doubt)
 
 
@@ -163,7 +169,8 @@ class Certificate:
         if self.safe and op.complex_safe and not any(x.dtype.kind == "c" for x in self.operands):
             try:
                 with np.errstate(all="ignore"):
-                    return complex_step(self.along, np.result_type(self.dtype, np.complex64)), None
+                    kind = np.result_type(self.dtype, np.complex64)
+                    return complex_step(self.along, kind, self.operands[self.argument]), None
             except TypeError:
                 pass
         slope, error = self.precisely(np.longdouble).extrapolated()
@@ -187,7 +194,7 @@ class Certificate:
         node = self.node
         leaves = [Node(Input(f"a{j}"), (), u.axes, u.shape, u.dtype) for j, u in enumerate(node.inputs)]
         ct, out = (Node(Input(n), (), node.axes, node.shape, node.dtype) for n in ("ct", "out"))
-        return node.op.vjp(ct, out, *leaves)[self.argument]
+        return cotangents(node.op, ct, out, leaves)[self.argument]
 
     def piece(self, ct: Array | None = None) -> tuple[Array, tuple[Axis, ...]]:
         """vjp(ct) as the rule gives it, and the axes it varies along."""
@@ -290,10 +297,10 @@ def together(parts: Sequence[Array]) -> Array:
     return parts[0] if len(parts) == 1 else np.concatenate(list(parts))
 
 
-def _random(rng: np.random.Generator, node: Node, bound: Binding) -> Array:
-    shape = full_shape(node, bound)
+def gaussian(rng: np.random.Generator, shape: tuple[int, ...], complex: bool) -> Array:
+    """Independent normal entries, of both parts of complex numbers."""
     x = rng.standard_normal(shape)
-    return x + 1j * rng.standard_normal(shape) if node.dtype == "complex" else x
+    return x + 1j * rng.standard_normal(shape) if complex else x
 
 
 def certificate(
@@ -302,7 +309,7 @@ def certificate(
     """The certificate of one argument of one node, at the values of a run."""
     node, k = edge
     rng = np.random.default_rng([seed, len(node.inputs), k])
-    ct, u = _random(rng, node, bound), _random(rng, node.inputs[k], bound)
+    ct, u = (gaussian(rng, full_shape(v, bound), v.dtype == "complex") for v in (node, node.inputs[k]))
     if ct.size == 1:
         ct = -abs(ct)  # so that |ct| for ct shows
     operands = tuple(values[v] for v in node.inputs)

@@ -17,7 +17,8 @@ from unfold.check.equations import describe
 from unfold.check.fault import Fault
 from unfold.check.given import compare
 from unfold.check.kinks import kink_operand
-from unfold.check.oracle import HAS_LONG, LONG, allowed
+from unfold.check.limits import obstacle, unseen
+from unfold.check.oracle import HAS_LONG, LONG, agree, allowed
 from unfold.check.progress import Progress
 from unfold.check.report import Report
 from unfold.check.second import PRODUCT, asymmetry, directional
@@ -131,12 +132,14 @@ class _Run:
         if wrong:
             return self._blame(wrong, _worst(projections))
         if not finite or not all(np.isfinite(p.numeric) for p in projections):
-            self.notes.append(f"{self.work.of}, or a value on the way to it, is not finite here")
-            return self._make("INCONCLUSIVE", _worst(projections))
+            return self._undecided(_worst(projections), faults)
         projections = [self.work.with_rounding(p, i % 2) if p.wrong else p for i, p in enumerate(projections)]
         failing = [(i, p) for i, p in enumerate(projections) if p.wrong]
         if failing:
             return self._engine(failing, faults)
+        if any(f.kind == "VAGUE" for f in faults) or any(p.vague for p in projections):
+            return self._undecided(_worst(projections), faults)
+        self.notes += unseen(self.work)
         kinks = any(f.kind == "NONDIFFERENTIABLE" for f in faults)
         return self._make("NONDIFFERENTIABLE" if kinks else "OK", _worst(projections))
 
@@ -147,15 +150,31 @@ class _Run:
             self.notes.append("long double is no longer than double on this machine")
             return self._make("INCONCLUSIVE" if first.error < 1e-6 * first.size else "WRONG", first)
         if self._all_shrink(failing, work.compiled_gradients(LONG)):
-            return self._make("INACCURATE", first)
+            return self._make("INACCURATE", first, **self._obstacle(faults))
         if any(f.kind == "NONDIFFERENTIABLE" for f in faults):
             return self._make("NONDIFFERENTIABLE", first)
+        slopes = np.array(work.slopes(first, failing[0][0] % 2))
+        if not np.isfinite(slopes).all():
+            return self._undecided(first, faults)
+        if not np.isfinite(first.analytic):
+            if not agree(*slopes):
+                return self._undecided(first, faults)
+            text = "not finite where the derivative is: something not finite times zero, perhaps"
+            return self._make("WRONG", first, diagnosis=text, **self._obstacle(faults))
         if self._all_shrink(failing, work.recorded_gradients(LONG)):
             self.notes.append("the gradient graph is right; the compiled code of it is not")
             return self._blame_engine(
                 backend_fault(work.graph, work.of, work.wide, compiled), first, "backend"
             )
         return self._blame_engine(Engine(work).fault(), first, "engine")
+
+    def _undecided(self, projection: Projection | None, faults: list[Fault]) -> Report:
+        return self._make("INCONCLUSIVE", projection, **self._obstacle(faults))
+
+    def _obstacle(self, faults: list[Fault]) -> dict[str, Any]:
+        note, fields = obstacle(self.work, faults)
+        self.notes.append(note)
+        return fields
 
     def _all_shrink(self, failing: list[tuple[int, Projection]], gradients: Mapping[str, Any]) -> bool:
         return all(self.work.shrinks(p, i % 2, gradients) for i, p in failing)
