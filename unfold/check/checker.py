@@ -67,7 +67,8 @@ class Check:
         self.idle: list[Edge] = []  # rules of which nothing but zeros was seen
         self.labels = list(dict.fromkeys(_label(u) for u in self.sources.values()))
         self.wrt = list(self.sources)
-        self.unsafe = any(not n.op.complex_safe for n, _ in self.edges) or self.bound.dtype.kind == "c"
+        complex = self.bound.dtype.kind == "c" or any(u.dtype == "complex" for u in self.sources.values())
+        self.unsafe = complex or any(not n.op.complex_safe for n, _ in self.edges)
 
     @cached_property
     def edges(self) -> list[Edge]:
@@ -124,6 +125,10 @@ class Check:
             for nudge in nudges(self.bound.dtype, plain)
         ]
         return [{label: run[label] - true[label] for label in true} for run in runs]
+
+    def entry_rounding(self, label: str) -> Array:
+        """How far rounding on the way may put each entry of a gradient off."""
+        return furthest([run[label] for run in self._nudged])
 
     def with_rounding(self, found: Projection, draw: int) -> Projection:
         """The same, allowed also what rounding on the way may do: a gradient whose terms have

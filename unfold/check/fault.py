@@ -26,7 +26,7 @@ class Fault:
 
     def confirmed(self) -> Fault | None:
         """The fault after a second look, at the steps that are left of it: by what rounding did
-        on the way, at kinks, by differences, and in long double."""
+        on the way, at kinks, in long double, and by differences."""
         unknown = self.cert.sum_left(~np.isfinite(self.cert.out)) > 0  # the forward itself is not finite
         known = self._but(np.where(unknown, np.inf, 0.0))
         if known is None:
@@ -39,13 +39,13 @@ class Fault:
             return None
         if fault._is_between_slopes():
             return replace(fault, kind="NONDIFFERENTIABLE")
-        if fault._holds_by_differences():
+        if HAS_LONG:
+            again = self.cert.precisely(LONG).compare()
+            shrunk = again.error <= np.maximum(self.found.error / 50, again.allowed)
+            fault = fault._but(np.where(shrunk, np.inf, 0.0))
+        if fault is not None and fault._holds_by_differences():
             return replace(fault, kind="UNSAFE")
-        if not HAS_LONG:
-            return fault
-        again = self.cert.precisely(LONG).compare()
-        shrunk = again.error <= np.maximum(self.found.error / 50, again.allowed)
-        return fault._but(np.where(shrunk, np.inf, 0.0))
+        return fault
 
     def _but(self, doubt: Array) -> Fault | None:
         """What is left of it where so much is explained."""

@@ -29,13 +29,14 @@ VAGUE = 0.01  # an oracle in more doubt than this part of the terms proves nothi
 def complex_step(f: Callable[[Any], Array], dtype: Any = np.complex128, at: Any = 1.0) -> Array:
     """d f(e) / d e at e = 0, entry by entry, for an f that takes a complex number; the step is
     small beside every number in `at`, where f is looked at."""
-    real = np.dtype(dtype).type(0).real.dtype.type
-    small = abs(np.asarray(at))
-    least = small[(small > 0) & (small < 1)].min(initial=1.0)
+    near = abs(np.asarray(at))
+    least = near[(near > 0) & (near < 1)].min(initial=1.0)
+    kind = CLONG if least < STEP**0.7 else np.dtype(dtype)  # for its range: the products are tiny
+    real = kind.type(0).real.dtype.type
     h = max(min(real(STEP), real(2.0**-60) * real(least)), np.finfo(real).tiny * real(2.0**60))
-    e = np.array(h, dtype) * np.array(1j, dtype)
-    slope: Array = np.imag(np.asarray(f(e))) / h
-    return slope
+    e = np.array(h, kind) * np.array(1j, kind)
+    slope = np.imag(np.asarray(f(e))) / h
+    return np.asarray(slope.astype(np.dtype(dtype).type(0).real.dtype))
 
 
 def richardson(f: Callable[[Any], Array], scale: float, dtype: Any = LONG) -> tuple[Array, Array]:

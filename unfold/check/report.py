@@ -3,9 +3,9 @@ step is at fault."""
 
 from __future__ import annotations
 
+from cmath import isfinite
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Any
 
 from unfold.errors import UnfoldError
@@ -27,15 +27,15 @@ class Worst:
 
     step: tuple[int, ...]
     index: tuple[int, ...]
-    analytic: float
-    numeric: float
+    analytic: complex
+    numeric: complex
 
     def __str__(self) -> str:
         steps = " ".join(f"t={n}" for n in self.step[:1]) + "".join(f",{n}" for n in self.step[1:])
         entry = f"entry {list(self.index)}" if self.index else ""
         times = self.analytic / self.numeric if self.numeric else 0.0
         ratio = f"  ratio {times:.7g}" if times and isfinite(times) else ""
-        values = f"analytic {self.analytic:.6g}  numeric {self.numeric:.6g}{ratio}"
+        values = f"analytic {self.analytic + 0.0:.6g}  numeric {self.numeric + 0.0:.6g}{ratio}"
         return "  ".join(part for part in (f"{steps} {entry}".strip(), values) if part)
 
 

@@ -21,6 +21,7 @@ from unfold.check.limits import obstacle, unseen
 from unfold.check.oracle import HAS_LONG, LONG, agree, allowed
 from unfold.check.progress import Progress
 from unfold.check.report import Report
+from unfold.check.rules import Edge
 from unfold.check.second import PRODUCT, asymmetry, directional
 from unfold.errors import GradientError, UnfoldError
 from unfold.graph import Graph, Wrt
@@ -75,21 +76,32 @@ def _check(
     arrays: Mapping[str, Any],
 ) -> Report:
     start = time.monotonic()
+    if not isinstance(graph, Graph):
+        raise UnfoldError(f"check takes a graph, not {type(graph).__name__}; uf.graph(loss=...) makes one")
     if order not in (1, 2):
         raise UnfoldError(f"order={order!r}: a check is of first or second order")
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise UnfoldError(f"seed={seed!r}: give a whole number, 0 or more")
     if gradients is not None:
+        if not isinstance(gradients, Mapping) or not gradients:
+            raise UnfoldError(f"gradients={gradients!r}: give {{name: array}}, one at least")
+        if order == 2:
+            raise UnfoldError("gradients= are first derivatives: check them with order=1")
         own = _Run(Check(graph, of, list(gradients), seed, arrays), only, start).report()
         return compare(graph, of, gradients, seed, arrays, own)
     if order == 1:
         return _Run(Check(graph, of, wrt, seed, arrays), only, start).report()
-    second, given = directional(graph, of, list(adjoint.select(graph, wrt)), seed, arrays)
+    selected = list(adjoint.select(graph, wrt))
+    second, given = directional(graph, of, selected, seed, arrays)
     known = {*second.params, *second.inputs}
-    names = [name for name in adjoint.select(graph, wrt) if name in known]
+    names = [name for name in selected if name in known]
     if not names:
         first = _Run(Check(graph, of, wrt, seed, arrays), only, start).report()
-        return replace(first, order=2, notes=(*first.notes, f"d{of} does not depend on {wrt or 'them'}"))
+        return replace(first, order=2, notes=(*first.notes, _linear(of, selected)))
     work = Check(second, PRODUCT, names, seed, given)
     report = replace(_Run(work, only, start).report(), of=of, order=2)
+    linear = [name for name in selected if name not in known]
+    report = replace(report, notes=(*report.notes, *([_linear(of, linear)] if linear else [])))
     if not report.ok:
         return report
     error, size = asymmetry(second, names, seed, work.wide)
@@ -114,7 +126,7 @@ class _Run:
     def __init__(self, work: Check, only: Only, start: float) -> None:
         self.work, self.start = work, start
         self.all_edges = work.edges
-        self.edges = [e for e in self.all_edges if only is None or _matches(work.graph, e, only)]
+        self.edges = self.all_edges if only is None else _matching(work.graph, self.all_edges, only)
         self.bar = Progress(len(self.edges) + 2 * len(work.labels), f"checking d{work.of}")
         self.notes: list[str] = []
 
@@ -137,7 +149,7 @@ class _Run:
         failing = [(i, p) for i, p in enumerate(projections) if p.wrong]
         if failing:
             return self._engine(failing, faults)
-        if any(f.kind == "VAGUE" for f in faults) or any(p.vague for p in projections):
+        if any(f.kind in ("VAGUE", "UNDEFINED") for f in faults) or any(p.vague for p in projections):
             return self._undecided(_worst(projections), faults)
         self.notes += unseen(self.work)
         kinks = any(f.kind == "NONDIFFERENTIABLE" for f in faults)
@@ -276,13 +288,25 @@ class _Run:
         )
 
 
+def _linear(of: str, names: list[str]) -> str:
+    return f"d{of} does not depend on {', '.join(names)}: second derivatives are zero"
+
+
 def _worst(projections: list[Projection]) -> Projection | None:
     """The one furthest off, by its own measure."""
     return max(projections, key=lambda p: p.error / (p.allowed or 1.0), default=None)
 
 
-def _matches(graph: Graph, edge: tuple[Any, int], only: tuple[str, str, int | None]) -> bool:
-    left, operation, argument = only
-    node, k = edge
-    lhs = describe(graph, node)[0].split(" = ")[0]
-    return left in (lhs, lhs.split("[")[0]) and node.op.name == operation and argument in (None, k)
+def _matching(graph: Graph, edges: list[Edge], only: tuple[str, str, int | None]) -> list[Edge]:
+    """The rules that (variable, operation, argument) of a report means."""
+    keys = [(describe(graph, node)[0].split(" = ")[0], node.op.name, k) for node, k in edges]
+    found = []
+    if isinstance(only, tuple | list) and len(only) == 3:
+        left, operation, argument = only
+        for edge, (lhs, name, k) in zip(edges, keys, strict=True):
+            if left in (lhs, lhs.split("[")[0]) and name == operation and argument in (None, k):
+                found.append(edge)
+    if not found:
+        known = ", ".join(map(str, dict.fromkeys(keys)))
+        raise UnfoldError(f"only={only!r}: no such rule; give one of {known}")
+    return found
