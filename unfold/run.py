@@ -13,7 +13,7 @@ import numpy as np
 from unfold import dims
 from unfold.adjoint import adjoints, select, with_gradients
 from unfold.axis import Axis, Index
-from unfold.backends import jit, reference
+from unfold.backends import modules, reference
 from unfold.backends import numpy as printed
 from unfold.backends.reference import Reference
 from unfold.binding import Array, Binding, bind, example
@@ -161,11 +161,11 @@ def code(graph: Graph, of: str | None = None, wrt: Wrt = None, **options: Any) -
 
 def _wants_jit(backend: str) -> bool:
     """Whether loops are to be compiled: asked for, or possible and left to us."""
-    if backend == "numba" and not jit.available():
+    if backend == "numba" and not modules.available():
         raise UnfoldError(
             "backend 'numba' needs Numba: pip install 'unfold[jit]'; backend='numpy' needs nothing"
         )
-    return backend == "numba" or (backend == "auto" and jit.available())
+    return backend == "numba" or (backend == "auto" and modules.available())
 
 
 class Run:
