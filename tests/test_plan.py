@@ -10,7 +10,7 @@ import pytest
 from random_systems import model
 
 import unfold as uf
-from unfold.backends import jit
+from unfold.backends import modules
 from unfold.backends import numpy as printed
 from unfold.binding import bind, example
 from unfold.passes import OPTIMISATIONS
@@ -207,7 +207,7 @@ def test_an_unknown_optimisation_or_backend_is_refused():
 
 # ---------------------------------------------------------------------- compiled loops
 needs_numba = pytest.mark.skipif(
-    not jit.available(), reason="Numba is not installed (pip install 'unfold[jit]')"
+    not modules.available(), reason="Numba is not installed (pip install 'unfold[jit]')"
 )
 
 
@@ -244,7 +244,7 @@ def test_a_loop_that_is_not_compiled_says_why():
     assert "# not compiled: its products are large enough for BLAS" in source
 
 
-@pytest.mark.skipif(jit.available(), reason="Numba is installed")
+@pytest.mark.skipif(modules.available(), reason="Numba is installed")
 def test_without_numba_the_backend_says_what_to_install():
     graph, arrays = rnn(t=2)
     with pytest.raises(uf.UnfoldError, match=r"pip install 'unfold\[jit\]'"):
