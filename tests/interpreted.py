@@ -50,8 +50,7 @@ def gemm(a, b, c, m, n, k, ta, tb, la, lb, lc):
 def gemv(a, x, y, m, n, ta, la, step_x, step_y):
     assert min(step_x, step_y) > 0
     matrix = a.flat[a.matrix(m, n, la)] if ta == PLAIN else a.flat[a.matrix(m, n, la)].T
-    rows, columns = matrix.shape
-    vector = np.array([x[step_x * k] for k in range(columns)])
+    vector = np.array([x[step_x * k] for k in range(matrix.shape[1])])
     for k, value in enumerate(matrix @ vector):
         y[step_y * k] = value
 
@@ -71,9 +70,10 @@ def top(a, n, step):
 def interpreted(functions, dtype):
     """The functions by name."""
     real = np.dtype(dtype).type
+    scalar = {k: getattr(np, k) for k in ("log", "log1p", "expm1", "sqrt", "sin", "cos")}
     names = {
         "_D": real, "_I": np.int64, "_B": np.bool_, "_exp": np.exp, "_tanh": np.tanh,
-        "_math": SimpleNamespace(**{k: getattr(np, k) for k in ("log", "log1p", "expm1", "sqrt", "sin", "cos")}),
+        "_math": SimpleNamespace(**scalar),
         "inf": math.inf, "nan": math.nan,
         "at": at, "shift": shift, "gemm": gemm, "gemv": gemv, "inner": inner, "total": total, "top": top,
     }  # fmt: skip

@@ -17,7 +17,7 @@ import numpy as np
 from unfold.backends.kernels import LARGEST, SCALAR, Kernel, cost
 from unfold.backends.modules import has_blas
 from unfold.backends.records import Cell, Record, Steps, records
-from unfold.backends.storage import Loop, Source, Var
+from unfold.backends.storage import Source, Var
 from unfold.binding import Array
 
 ALIGNED = 16  # numbers: buffers start at multiples of it
@@ -48,9 +48,7 @@ class JitSource(Source):
     blas: bool = field(default_factory=has_blas)
 
     # ------------------------------------------------------------------ memory
-    def buffer(
-        self, wish: str, letters: Any, shape: Sequence[int], dtype: Any, fill: str = "empty"
-    ) -> Var:
+    def buffer(self, wish: str, letters: Any, shape: Sequence[int], dtype: Any, fill: str = "empty") -> Var:
         var = super().buffer(wish, letters, shape, dtype, fill)
         self.buffers[var.name] = (len(self.prepare) - 1, var.shadow)
         return var
@@ -254,7 +252,9 @@ class JitSource(Source):
                 start = sizes.get(arena, 0)
                 places[name] = arena, start
                 sizes[arena] = start + -(-shadow.size // ALIGNED) * ALIGNED
-                self.prepare[line] = f"{name} = {arena}[{start}:{start + shadow.size}].reshape({shadow.shape})"
+                self.prepare[line] = (
+                    f"{name} = {arena}[{start}:{start + shadow.size}].reshape({shadow.shape})"
+                )
         for arena, size in sizes.items():
             self.taken.add(arena)
             self.prepare.insert(0, f"{arena} = np.zeros({size}, {arena.removeprefix('memory_')})")

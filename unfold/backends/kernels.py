@@ -188,8 +188,8 @@ class Kernel:
         self.lines.append(f"{indent}for _j in range({columns}):")
         target = out.entry([*i, "_j"])
         if b.strides[1] != 1 and b.strides[0] == 1:
-            text = f"inner({a.pointer([*i, '0'])}, {b.pointer(['0', '_j'])}, {inside}, {a.strides[-1]}, 1, _D(0))"
-            self.lines.append(f"{indent}    {target} = {text}")
+            text = f"{a.pointer([*i, '0'])}, {b.pointer(['0', '_j'])}, {inside}, {a.strides[-1]}, 1, _D(0)"
+            self.lines.append(f"{indent}    {target} = inner({text})")
             return
         self.lines.append(f"{indent}    {target} = _D(0)")
         even = inside - inside % 4
@@ -209,7 +209,9 @@ class Kernel:
         """out = the sum of the operand over its first dimension."""
         (a,), out = record.operands, record.out
         if len(a.shape) == 1:
-            self.lines.append(f"{indent}{out.entry()} = total({a.pointer()}, {a.shape[0]}, {a.strides[0]}, _D(0))")
+            self.lines.append(
+                f"{indent}{out.entry()} = total({a.pointer()}, {a.shape[0]}, {a.strides[0]}, _D(0))"
+            )
             return
         counters = [f"_i{d}" for d in range(1, len(a.shape))]
         zero, add = [], []

@@ -81,7 +81,22 @@ def gemm(
         a, b, c, m, n, k, ta, tb, la, lb, lc = args
         real, whole, flag = a.type.pointee, ir.IntType(64), ir.IntType(32)
         one, zero = ir.Constant(real, 1.0), ir.Constant(real, 0.0)
-        form = [flag, flag, flag, whole, whole, whole, real, a.type, whole, a.type, whole, real, a.type, whole]
+        form = [
+            flag,
+            flag,
+            flag,
+            whole,
+            whole,
+            whole,
+            real,
+            a.type,
+            whole,
+            a.type,
+            whole,
+            real,
+            a.type,
+            whole,
+        ]
         function = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(ir.VoidType(), form), f"unfold_{letter}gemm"
         )

@@ -86,9 +86,13 @@ def source(
     graph: Graph, bound: Binding, optimise: Iterable[str] | None = None, jit: bool = False
 ) -> tuple[str, dict[str, Any]]:
     """The source for arrays of the sizes in `bound`, and the objects it refers to; with
-    `jit`, loops are functions of a second module, printed after it, for Numba to compile."""
-    work = plan(graph, bound, OPTIMISATIONS if optimise is None else optimise)
-    out = JitSource() if jit and bound.dtype in (np.float32, np.float64) else Source()
+    `jit`, parts of it are functions of a second module, printed after it, for Numba to compile."""
+    jit = jit and bound.dtype in (np.float32, np.float64)
+    chosen = OPTIMISATIONS if optimise is None else tuple(optimise)
+    if jit:  # what saves calls only copies more where calls cost nothing
+        chosen = tuple(o for o in chosen if o != "augment")
+    work = plan(graph, bound, chosen)
+    out = JitSource() if jit else Source()
     out.taken |= set(GLOBALS)
     out.env["names"] = {}
     texts = {str(s.op): f"{s.op} = {expression(graph.definitions[s])}" for s in graph.symbols.values()}

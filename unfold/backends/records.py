@@ -65,7 +65,7 @@ class Cell:
         if self.loops != other.loops:
             return True
         try:
-            return bool(np.shares_memory(self.row, other.row, max_work=1000))
+            return bool(np.shares_memory(self.row, other.row, max_work=1000))  # type: ignore[arg-type]
         except np.exceptions.TooHardError:
             return True
 
@@ -117,19 +117,24 @@ def records(body: Body) -> Iterator[Record]:
 
 def chains(body: Body) -> Iterator[list[Record] | Record | Steps | str]:
     """The body with neighbouring elementwise statements over rows of one shape gathered: what one of them
-    reads at one entry, none of them writes at another."""
+    reads at one entry, none of them writes at another. Comments inside a chain stand before it."""
     chain: list[Record] = []
-    for item in body:
-        alone = not (isinstance(item, Record) and item.kind in ELEMENTWISE)
-        if chain and (alone or not _joins(chain, item)):  # type: ignore[arg-type]
-            yield chain
-            chain = []
-        if alone:
-            yield item
+    comments: list[str] = []
+    for item in [*body, None]:
+        elementwise = isinstance(item, Record) and item.kind in ELEMENTWISE
+        if isinstance(item, Record) and elementwise and (not chain or _joins(chain, item)):
+            chain.append(item)
+        elif isinstance(item, str) and chain:
+            comments.append(item)
         else:
-            chain = [*chain, item]  # type: ignore[list-item]
-    if chain:
-        yield chain
+            yield from comments  # on what the chain does
+            if chain:
+                yield chain
+            chain, comments = [], []
+            if isinstance(item, Record) and elementwise:
+                chain.append(item)
+            elif item is not None:
+                yield item
 
 
 def _joins(chain: Iterable[Record], record: Record) -> bool:
