@@ -274,7 +274,9 @@ class Places:
                 )
             else:
                 value = self.aligned(boundary, spot.letters, len(node.shape))
-                self.source.lines.append(f"copyto({spot.name}, {value.name})")
+                loops, self.source.loops = self.source.loops, []  # before any loop
+                self.source.copy(spot, value)
+                self.source.loops = loops
         mine = [
             self.inside(origin, x, n, op.lag if x == op.axis else 0)
             for x, n in zip(letters, sizes, strict=True)

@@ -124,9 +124,9 @@ class Printer(Values):
             var = self.var(node)
             wanted = (*self.plan.written[name], *range(len(node.shape)))
             order = [var.letters.index(x) for x in wanted]
-            text = (
-                var.name if order == sorted(order) else f"{var.name}.transpose({', '.join(map(str, order))})"
-            )
+            text = self.source.here(var)
+            if order != sorted(order):
+                text += f".transpose({', '.join(map(str, order))})"
             own = "[()]" if not wanted else "" if var.fresh and node not in given else ".copy()"
             parts.append(f"{name!r}: {text}{own}")
             given.add(node)

@@ -96,7 +96,7 @@ class Source:
     def fresh(self, wish: str, letters: Letters, shape: Sequence[int], dtype: Any) -> Var:
         """A new array at each call, for a result."""
         name = self.name(wish)
-        self.emit(f"{name} = empty({_tuple(shape)}, {self.dtype(dtype)})")
+        self.bind(False, f"{name} = empty({_tuple(shape)}, {self.dtype(dtype)})")
         return Var(name, letters, np.empty(shape, dtype), False, True)
 
     def dtype(self, dtype: Any) -> str:
@@ -159,9 +159,13 @@ class Source:
             except ValueError:
                 if not copy or var.static:  # a copy made once would not see later values
                     return None
+                self.copied(var)
                 shadow = np.empty(shape, shadow.dtype)
         letters = tuple(g[0] if len(g) == 1 else tuple(g) for g in groups)
         return self.view(var, expression, shadow, letters)
+
+    def copied(self, var: Var) -> None:
+        """The next line copies what the variable holds by then."""
 
     # ------------------------------------------------------------------ statements
     def ufunc(self, name: str, operands: Sequence[Var], out: Var) -> None:
@@ -195,6 +199,41 @@ class Source:
             self.emit(
                 f"{product}, {here})" if self.row(out).flags.c_contiguous else f"{here}[...] = {product})"
             )
+
+    def matmul(self, a: Var, b: Var, out: Var, batch: int) -> None:
+        """Products of matrices, one for each step of the first `batch` dimensions, which they share."""
+        self.emit(f"matmul({self.here(a)}, {self.here(b)}, {self.here(out)})")
+
+    def total(self, a: Var, out: Var) -> None:
+        """The sum over the first dimension."""
+        row, target = self.row(a), self.row(out)
+        if row.ndim > 1 and row.dtype.kind in "fc" and target.flags.c_contiguous:
+            self.dot(self.ones(row.shape[0]), a, out)  # faster than a reduction
+        else:
+            self.emit(f"add_reduce({self.here(a)}, 0, None, {self.here(out)})")
+
+    def ones(self, count: int) -> Var:
+        """A vector of ones."""
+        key = ("", f"ones({count})")
+        if key not in self.views:
+            name = self.name("ones")
+            self.prepare.append(f"{name} = np.ones({count}, dtype)")
+            self.views[key] = Var(name, (0,), np.empty(count), True)
+        return self.views[key]
+
+    def softmax(self, a: Var, out: Var, dim: int) -> None:
+        """exp(a) / sum exp(a) along a dimension of a row."""
+        work = self.name("softmax")
+        self.prepare.append(f"{work} = Softmax({self.row(out).shape}, {dim}, dtype)")
+        self.emit(f"{work}({self.here(a)}, {self.here(out)})")
+
+    def cross_entropy(self, scores: Var, labels: Var, loss: Var, slope: Var) -> None:
+        """loss = -log softmax(scores)[label] and slope = softmax(scores) - one_hot(label), for each row of
+        (rows, classes); outside all loops."""
+        rows, classes = scores.shadow.shape
+        work = self.name("softmax_cross_entropy")
+        self.prepare.append(f"{work} = SoftmaxCrossEntropy({rows}, {classes}, dtype)")
+        self.emit(f"{work}({', '.join(map(self.here, (scores, labels, loss, slope)))})")
 
     # ------------------------------------------------------------------ in loops
     def here(self, var: Var, method: str = "") -> str:

@@ -50,12 +50,11 @@ class Values(Places):
         var, row = self.var(u), self.source.row(out)
         looped = {loop.axis for loop in self.source.loops}
         letters = [x for x in var.letters if x not in looped]
-        if var.letters != out.letters or len(op.over) != 1 or row.dtype.kind != "f" or not row.size:
+        same = letters == [x for x in out.letters if x not in looped]
+        if not same or len(op.over) != 1 or row.dtype.kind != "f" or not row.size:
             return False
         places = [letters.index(d if isinstance(d, Axis) else len(u.shape) + d) for d in op.over]
-        work = self.source.name("softmax")
-        self.source.prepare.append(f"{work} = Softmax({row.shape}, {places[0]}, dtype)")
-        self.source.emit(f"{work}({self.source.here(var)}, {self.source.here(out)})")
+        self.source.softmax(var, out, places[0])
         return True
 
     def softmax_too(self, node: Node, out: Var) -> bool:
@@ -90,6 +89,7 @@ class Values(Places):
             or out.letters != lead
             or o.letters != self.letters(slope)
             or slope in self.plan.part
+            or not (o.shadow.flags.c_contiguous and out.shadow.flags.c_contiguous)
         ):
             return False
         self.done |= {softmax, parts[1], slope}
@@ -98,10 +98,13 @@ class Values(Places):
             self.owned.pop(scores)
             self.own(slope)
         self.vars[slope] = self.renamed(o, slope) if free else self.place(slope)
-        work = self.source.name("softmax_cross_entropy")
-        count, classes = int(np.prod(o.shadow.shape[:-1])), o.shadow.shape[-1]
-        self.source.prepare.append(f"{work} = SoftmaxCrossEntropy({count}, {classes}, dtype)")
-        self.source.emit(f"{work}({o.name}, {y.name}, {out.name}, {self.vars[slope].name})")
+
+        def flat(v: Var) -> Var:
+            found = self.source.arrange(v, [lead, *[[x] for x in v.letters[len(lead) :]]], copy=v is y)
+            assert found is not None
+            return found
+
+        self.source.cross_entropy(*map(flat, (o, y, out, self.vars[slope])))
         return True
 
     def joined(self, node: Node, op: Concat, out: Var) -> None:
@@ -161,19 +164,7 @@ class Values(Places):
         if len(summed) != len(gone) or flat is None or target is None or len(kept) != len(rest):
             self.general(node, out)
             return
-        if kept and node.dtype != "int" and source.row(target).flags.c_contiguous:
-            source.dot(self.ones(source.row(flat).shape[0]), flat, target)
-        else:
-            source.emit(f"add_reduce({source.here(flat)}, 0, None, {source.here(target)})")
-
-    def ones(self, count: int) -> Var:
-        """A vector of ones: its product with a matrix sums the rows, faster than a reduction."""
-        key = ("ones", count)
-        if key not in self.spare:
-            name = self.source.name("ones")
-            self.source.prepare.append(f"{name} = np.ones({count}, dtype)")
-            self.spare[key] = Var(name, (0,), np.empty(count), True)
-        return self.spare[key]
+        source.total(flat, target)
 
     def elementwise(self, node: Node, out: Var) -> bool:
         """An elementwise operation as array calls that write into the place of its value."""
