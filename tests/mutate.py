@@ -36,7 +36,7 @@ from mutmut.state import state
 
 ROOT = Path(__file__).parents[1]
 SUBJECTS = r"""adjoint|batching|dims|equations|errors|forward_mode|indexing|init|language|legality\w*|nodes|
-    numpy_functions|ops\w*|plan|schedule|systems|unfolding""".replace("\n    ", "")
+    numpy_functions|ops\w*|plan|schedule|systems|unfolding|wrt""".replace("\n    ", "")
 DOCTESTS = "tests/test_layers.py::test_the_examples_of_a_module_run"
 
 
