@@ -105,6 +105,27 @@ def test_a_rule_that_gives_nan_is_wrong() -> None:
     assert "is wrong (not finite)" in str(report)
 
 
+@dataclass(frozen=True)
+class Hidden_of_user(Elementwise):
+    """a ** 2, with a rule that is right and cannot be differentiated again"""
+
+    def forward(self, xp: Any, a: Any) -> Any:
+        return a * a
+
+    def vjp(self, ct: Node, out: Node, a: Node) -> tuple[Node]:
+        return (2.0 * ct * uf.stop_gradient(a),)
+
+
+def test_a_rule_that_hides_the_second_derivative_is_found() -> None:
+    graph = total(operation(Hidden_of_user)(w))
+    assert uf.check(graph, "loss", w=W).ok
+    report = uf.check(graph, "loss", order=2, w=W)
+    assert report.verdict == "WRONG"
+    assert report.operation == "stop_gradient"
+    meant = total(uf.stop_gradient(uf.exp(w)) * w * w)  # held by the equation, not by a rule
+    assert uf.check(meant, "loss", order=2, w=W).ok
+
+
 # ---------------------------------------------------------------------- arrays
 @pytest.mark.parametrize("size", [1e-320, 1e-300, 1e-150, 1e-70, 1e70, 1e150])
 def test_a_system_is_right_at_every_scale(size: float) -> None:
@@ -290,6 +311,15 @@ def test_a_derivation_that_rounds_better_than_ours_is_right() -> None:
     graph = total(uf.tanh(w))
     assert uf.check(graph, "loss", gradients={"w": 1 / np.cosh(point) ** 2}, w=point).ok
     assert not uf.check(graph, "loss", gradients={"w": np.ones(3)}, w=point).ok
+
+
+def test_one_step_of_an_unfolded_input_stands_for_all_of_them() -> None:
+    graph = RNN.unfold(t=6)
+    report = uf.check(graph, "loss", wrt=["x[2]"], **data())
+    assert report.ok
+    assert report.wrt == ("x",)
+    with pytest.raises(UnfoldError, match="give those of whole arrays: x"):
+        uf.check(graph, "loss", gradients={"x[2]": np.zeros(3)}, **data())
 
 
 def test_a_gradient_that_is_nan_is_wrong() -> None:

@@ -55,11 +55,14 @@ class Projection:
 class Check:
     """One check of one graph at one point."""
 
-    def __init__(self, graph: Graph, of: str, wrt: Wrt, seed: int, arrays: Mapping[str, Any]) -> None:
-        self.graph, self.of, self.seed = graph, of, seed
+    def __init__(
+        self, graph: Graph, of: str, wrt: Wrt, seed: int, arrays: Mapping[str, Any], hold: bool = True
+    ) -> None:
+        self.graph, self.of, self.seed, self.hold = graph, of, seed, hold
         self.arrays = {name: np.asarray(value) for name, value in arrays.items()}
         self.bound = bind(graph, self.arrays)
-        self.sources = adjoint.select(graph, wrt)
+        chosen = [_label(u) for u in adjoint.select(graph, wrt).values()]
+        self.sources = adjoint.select(graph, list(dict.fromkeys(chosen)))  # x for x[2]: all steps
         if not self.sources:
             known = ", ".join(graph.inputs) or "no inputs"
             raise UnfoldError(f"nothing to check: the graph has no parameters; name inputs in wrt= ({known})")
@@ -72,7 +75,7 @@ class Check:
 
     @cached_property
     def edges(self) -> list[Edge]:
-        return active(self.graph, list(self.sources.values()), self.graph.output(self.of))
+        return active(self.graph, list(self.sources.values()), self.graph.output(self.of), self.hold)
 
     @cached_property
     def values(self) -> dict[Node, Array]:
@@ -157,7 +160,7 @@ class Check:
         held: dict[str, Array] = {}
 
         def rule(node: Node, inputs: tuple[Node, ...]) -> Node:
-            if node.op.name != HOLD or node.dtype != "float":
+            if node.op.name != HOLD or node.dtype != "float" or not self.hold:
                 return rebuild(node, inputs)
             name = f"held_{len(held)}"
             held[name] = self.values[node]

@@ -28,7 +28,7 @@ from unfold.check.oracle import SLACK
 from unfold.check.report import Report, Worst
 from unfold.check.rules import Certificate, Edge
 from unfold.check.values import record
-from unfold.errors import BindingError
+from unfold.errors import BindingError, UnknownName
 from unfold.graph import Graph
 from unfold.node import Node, call
 from unfold.ops.time import Delay
@@ -77,6 +77,8 @@ _EXPLAINED = (
 
 
 def _array(name: str, value: Any, true: Mapping[str, Array]) -> Array:
+    if name not in true:
+        raise UnknownName(f"gradients[{name!r}]: give those of whole arrays: {', '.join(true)}")
     array, like = np.asarray(value), true[name]
     if array.dtype.kind not in ("biufc" if like.dtype.kind == "c" else "biuf"):
         raise BindingError(

@@ -34,12 +34,13 @@ Edge = tuple[Node, int]  # a node and the number of one of its arguments
 BATCH = 1 << 19  # entries of the largest array of one batch of steps
 
 
-def active(graph: Graph, sources: Sequence[Node], target: Node) -> list[Edge]:
-    """The (node, argument) pairs that a gradient of `target` in `sources` goes through."""
+def active(graph: Graph, sources: Sequence[Node], target: Node, hold: bool = True) -> list[Edge]:
+    """The (node, argument) pairs that a gradient of `target` in `sources` goes through; those
+    of `stop_gradient` count unless it holds by intent."""
     smooth = ("float", "complex")
     forward = reach(sources, lambda n: [u for u in graph.users.get(n, ()) if u.dtype in smooth])
     between = forward & reach([target], graph.inputs_of)
-    inner = [n for n in graph.order if n in between and not n.op.leaf and n.op.name != HOLD]
+    inner = [n for n in graph.order if n in between and not n.op.leaf and not (hold and n.op.name == HOLD)]
     return [(n, k) for n in inner for k, u in enumerate(n.inputs) if u in between]
 
 

@@ -21,7 +21,7 @@ from unfold.check.limits import obstacle, unseen
 from unfold.check.oracle import HAS_LONG, LONG, agree, allowed
 from unfold.check.progress import Progress
 from unfold.check.report import Report
-from unfold.check.rules import Edge
+from unfold.check.rules import HOLD, Edge
 from unfold.check.second import PRODUCT, asymmetry, directional
 from unfold.errors import GradientError, UnfoldError
 from unfold.graph import Graph, Wrt
@@ -98,7 +98,8 @@ def _check(
     if not names:
         first = _Run(Check(graph, of, wrt, seed, arrays), only, start).report()
         return replace(first, order=2, notes=(*first.notes, _linear(of, selected)))
-    work = Check(second, PRODUCT, names, seed, given)
+    hold = any(node.op.name == HOLD for node in graph.order)  # else a rule hides a derivative
+    work = Check(second, PRODUCT, names, seed, given, hold)
     report = replace(_Run(work, only, start).report(), of=of, order=2)
     linear = [name for name in selected if name not in known]
     report = replace(report, notes=(*report.notes, *([_linear(of, linear)] if linear else [])))
