@@ -45,6 +45,15 @@ def test_every_system_has_right_gradients(name: str) -> None:
     assert "is proven" in str(report)
 
 
+@pytest.mark.parametrize("name", systems.SYSTEMS)
+def test_every_system_has_right_second_derivatives(name: str) -> None:
+    from unfold.example import arrays
+
+    graph = systems.SYSTEMS[name]()
+    report = uf.check(graph, "loss", order=2, **arrays(graph))
+    assert report.verdict == "OK", str(report)
+
+
 def test_inputs_can_be_checked_too() -> None:
     report = uf.check(RNN, "loss", wrt=["x", "W"], **data())
     assert report.ok

@@ -163,6 +163,9 @@ def _place(plan: Plan) -> None:
             delays.setdefault(plan.resolve(node.inputs[0]), []).append(node)
     if "stack" in plan.optimise:
         _join(plan, delays)
+    joined: dict[Node, list[Node]] = {}
+    for u, (joint, _, _) in plan.part.items():
+        joined.setdefault(joint, []).append(u)
     for node, nest in plan._nests.items():
         if (
             node in plan.part
@@ -170,8 +173,9 @@ def _place(plan: Plan) -> None:
             or any(node is joint for joint, _, _ in plan.ahead.values())
         ):
             continue
-        inner = nest and node not in outputs and not node.op.structural and not isinstance(node.op, Symbol)
-        if inner and _stays(plan, node, delays.get(node, [])):
+        inner = nest and not node.op.structural and not isinstance(node.op, Symbol)
+        held = [node, *joined.get(node, [])]  # what lies in it is overwritten with it
+        if inner and all(u not in outputs and _stays(plan, u, delays.get(u, [])) for u in held):
             plan.rows.add(node)
             if delays.get(node):
                 plan.carried.add(node)

@@ -121,7 +121,7 @@ class Values(Places):
                 not here
                 and self.source.loops
                 and node not in self.plan.rows
-                and self.plan.loop_of.get(u) is not self.plan.loop_of[node]
+                and not any(loop is self.plan.nest(node)[0] for loop in self.plan.nest(u))
             ):
                 loops, self.source.loops = self.source.loops, []  # the same at every step: before the loop
                 self.joined_part(u, out, op.dim, start, stop, len(node.shape))

@@ -166,6 +166,11 @@ class _Run:
             return self._make("INACCURATE", first, **self._obstacle(faults))
         if any(f.kind == "NONDIFFERENTIABLE" for f in faults):
             return self._make("NONDIFFERENTIABLE", first)
+        if self._all_shrink(failing, work.recorded_gradients(LONG)):
+            self.notes.append("the gradient graph is right; the compiled code of it is not")
+            return self._blame_engine(
+                backend_fault(work.graph, work.of, work.wide, compiled), first, "backend"
+            )
         slopes = np.array(work.slopes(first, failing[0][0] % 2))
         if not np.isfinite(slopes).all():
             return self._undecided(first, faults)
@@ -174,11 +179,6 @@ class _Run:
                 return self._undecided(first, faults)
             text = "not finite where the derivative is: something not finite times zero, perhaps"
             return self._make("WRONG", first, diagnosis=text, **self._obstacle(faults))
-        if self._all_shrink(failing, work.recorded_gradients(LONG)):
-            self.notes.append("the gradient graph is right; the compiled code of it is not")
-            return self._blame_engine(
-                backend_fault(work.graph, work.of, work.wide, compiled), first, "backend"
-            )
         return self._blame_engine(Engine(work).fault(), first, "engine")
 
     def _undecided(self, projection: Projection | None, faults: list[Fault]) -> Report:
