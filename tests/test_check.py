@@ -71,6 +71,15 @@ def test_a_batch_is_checked_like_one_example() -> None:
     assert uf.check(graph, "loss", **arrays).ok
 
 
+def test_a_batch_of_systems_over_two_axes_is_checked_like_one_example() -> None:
+    from unfold.example import arrays
+
+    graph = systems.attention()
+    one = arrays(graph)
+    many = {n: np.stack([one[n], one[n][::-1]], axis=1) for n in ("x", "z")}
+    assert uf.check(graph.batch("n"), "loss", **{**one, **many}).verdict == "OK"
+
+
 def test_single_precision_is_held_to_its_own_rounding() -> None:
     arrays = {n: a.astype(np.float32) if a.dtype.kind == "f" else a for n, a in data().items()}
     report = uf.check(RNN, "loss", **arrays)

@@ -231,7 +231,7 @@ class _Recorder:
         for item in loop.body:
             if isinstance(item, Loop):
                 self._prepare(item, fixed)
-            elif not isinstance(item.op, Symbol):
+            else:
                 self._kernels[item] = Kernel(item, self.bound, fixed, self.nudge)
 
     def _run(self, loop: Loop, outer: list[tuple[Loop, int]]) -> None:
@@ -257,7 +257,8 @@ class _Recorder:
         if isinstance(node.op, Symbol):
             body = self.graph.definitions[node]
             if self.values[body] is not self.values[node]:
-                self.values[node][here] = read(self.values[body], body, at)
+                kernel = self._kernels[node]
+                self.values[node][here] = kernel.align(read(self.values[body], body, at), body, kernel.axes)
             return
         self.values[node][here] = self._kernels[node]([self.values[u] for u in node.inputs], at)
 
