@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from unfold.adjoint import adjoints, grad, select
 from unfold.errors import NotDifferentiable, UnknownName
 from unfold.graph import Graph
 from unfold.node import Symbol
+from unfold.op import Op, operation
 
 
 def only(graph: Graph, output: str) -> Graph:
@@ -141,3 +143,42 @@ def test_adjoints_along_an_axis_are_a_jacobian(t):
         for e in np.eye(3)
     ]
     np.testing.assert_allclose(got, np.array(step).T, rtol=1e-12, atol=1e-15)
+
+
+def test_a_rule_may_leave_out_what_is_the_same_at_every_entry():
+    @dataclass(frozen=True)
+    class Total(Op):
+        """the sum of a vector"""
+
+        def infer(self, *inputs):
+            return (), inputs[0].dtype
+
+        def forward(self, xp, a):
+            return xp.sum(a, axis=-1)
+
+        def vjp(self, ct, out, a):
+            return (ct,)
+
+    a = uf.param("a", 3)
+    gradient = uf.graph(y=operation(Total)(a * a)).grad("y")
+    assert gradient.outputs["a"].shape == (3,)
+    assert gradient(a=[1.0, 2.0, 3.0])["a"].tolist() == [2, 4, 6]
+
+
+def test_a_gradient_reads_the_variables_not_their_equations_again(t):
+    x, a = uf.input("x", over=t), uf.param("a")
+    h = uf.var("h", over=t)
+    h[0] = 0
+    h[t] = uf.tanh(a * h[t - 1] + x[t])
+    text = str(uf.graph(loss=uf.sum(h[t], over=t)).grad("loss"))
+    assert "dh[t] = dh[t+1] * (1 - h[t+1]**2) * a + 1\n" in text
+    assert "da = sum(dh[t] * (1 - h[t]**2) * h[t-1], over=t)\n" in text
+
+
+def test_a_gradient_off_the_path_is_zero_of_its_own_kind():
+    a, z = uf.param("a"), uf.param("z", 2, dtype=complex)
+    gradient = uf.graph(y=a * a, other=z).grad("y", ["a", "z"])
+    assert {n: (u.dtype, u.shape) for n, u in gradient.outputs.items()} == {
+        "a": ("float", ()),
+        "z": ("complex", (2,)),
+    }
