@@ -13,7 +13,7 @@ from unfold.adjoint import adjoints, grad, select
 from unfold.errors import NotDifferentiable, UnknownName
 from unfold.graph import Graph
 from unfold.node import Symbol
-from unfold.op import Op, operation
+from unfold.op import Op
 
 
 def only(graph: Graph, output: str) -> Graph:
@@ -160,7 +160,7 @@ def test_a_rule_may_leave_out_what_is_the_same_at_every_entry():
             return (ct,)
 
     a = uf.param("a", 3)
-    gradient = uf.graph(y=operation(Total)(a * a)).grad("y")
+    gradient = uf.graph(y=uf.operation(Total)(a * a)).grad("y")
     assert gradient.outputs["a"].shape == (3,)
     assert gradient(a=[1.0, 2.0, 3.0])["a"].tolist() == [2, 4, 6]
 
