@@ -14,7 +14,7 @@ from unfold.backends.storage import Source
 from unfold.binding import Array, Binding
 from unfold.graph import Graph
 from unfold.node import Symbol
-from unfold.passes import OPTIMISATIONS
+from unfold.passes import OPTIMISATIONS, add_rows
 from unfold.plan import plan
 from unfold.text import expression
 
@@ -79,6 +79,7 @@ GLOBALS = {
     "empty": np.empty,
     "zeros": np.zeros,
     "add_reduce": np.add.reduce,
+    "add_rows": add_rows,
 }
 
 

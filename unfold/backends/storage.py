@@ -204,6 +204,30 @@ class Source:
         """Products of matrices, one for each step of the first `batch` dimensions, which they share."""
         self.emit(f"matmul({self.here(a)}, {self.here(b)}, {self.here(out)})")
 
+    def contract(self, parts: Sequence[Var], out: Var, letters: Sequence[Letters], kept: Letters) -> None:
+        """out, with the letters `kept`, is the sum of the product of the parts, where no matrix product
+        does it."""
+        names: dict[Letter, str] = {}
+        for x in (*(x for own in letters for x in own), *kept):
+            names.setdefault(x, "abcdefghijklmnopqrstuvwxyz"[len(names)])
+        have = [x for x in kept if any(x in own for own in letters)]
+        spec = ",".join("".join(names[x] for x in own) for own in letters) + "->"
+        spec += "".join(names[x] for x in have)
+        text = f"einsum({spec!r}, {', '.join(map(self.here, parts))}"
+        if len(have) == len(kept):
+            self.emit(f"{text}, out={self.here(out)})")
+        else:  # the same all along an axis
+            spread = ", ".join(":" if x in have else "None" for x in kept)
+            self.emit(f"copyto({self.here(out)}, {text})[{spread}])")
+
+    def gather(self, table: Var, at: Var, out: Var) -> None:
+        """The rows of a table at integer indices."""
+        self.emit(f"copyto({self.here(out)}, {self.here(table)}.take({self.here(at)}, 0))")
+
+    def scatter(self, rows: Var, at: Var, out: Var) -> None:
+        """Zeros, with each row added to the one of the given number."""
+        self.emit(f"add_rows({self.here(rows)}, {self.here(at)}, {self.here(out)})")
+
     def total(self, a: Var, out: Var) -> None:
         """The sum over the first dimension."""
         row, target = self.row(a), self.row(out)
