@@ -27,20 +27,22 @@ class SoftmaxCrossEntropy:
     """loss = -log softmax(o)[y] and slope = softmax(o) - one_hot(y), row by row; slope may be o."""
 
     def __init__(self, rows: int, classes: int, dtype: Any) -> None:
-        self.form, self.rows, self.ones = (rows, classes), np.arange(rows), np.ones(classes, dtype)
+        self.rows, self.classes, self.ones = np.arange(rows), classes, np.ones(classes, dtype)
         self.top, self.total = np.empty((rows, 1), dtype), np.empty(rows, dtype)
 
     def __call__(self, o: Array, y: Array, loss: Array, slope: Array) -> None:
-        z, y, loss, out = o.reshape(self.form), y.reshape(-1), loss.reshape(-1), slope.reshape(self.form)
-        np.max(z, 1, self.top, True)
-        np.subtract(z, self.top, out)
-        at = (self.rows, y)
+        y, loss = y.reshape(-1), loss.reshape(-1)
+        form, n = (len(y), self.classes), len(y)  # the last part of an axis may be short
+        z, out, top, total = o.reshape(form), slope.reshape(form), self.top[:n], self.total[:n]
+        np.max(z, 1, top, True)
+        np.subtract(z, top, out)
+        at = (self.rows[:n], y)
         chosen = out[at]
         np.exp(out, out)
-        out.dot(self.ones, self.total)
-        np.log(self.total, loss)
+        out.dot(self.ones, total)
+        np.log(total, loss)
         np.subtract(loss, chosen, loss)
-        np.divide(out, self.total[:, None], out)
+        np.divide(out, total[:, None], out)
         out[at] -= 1
 
 
@@ -52,11 +54,12 @@ class Softmax:
         self.work = np.empty(tuple(1 if d == dim else n for d, n in enumerate(shape)), dtype)
 
     def __call__(self, a: Array, out: Array) -> None:
-        np.maximum.reduce(a, axis=self.dim, out=self.work, keepdims=True)
-        np.subtract(a, self.work, out)
+        work = self.work if self.dim == 0 else self.work[: len(a)]  # the last part of an axis may be short
+        np.maximum.reduce(a, axis=self.dim, out=work, keepdims=True)
+        np.subtract(a, work, out)
         np.exp(out, out)
-        np.add.reduce(out, axis=self.dim, out=self.work, keepdims=True)
-        np.divide(out, self.work, out)
+        np.add.reduce(out, axis=self.dim, out=work, keepdims=True)
+        np.divide(out, work, out)
 
 
 GLOBALS = {
@@ -81,7 +84,8 @@ def source(
 ) -> tuple[str, dict[str, Any]]:
     """The source for arrays of the sizes in `bound`, and the objects it refers to; with
     `jit`, loops are functions of a second module, printed after it, for Numba to compile."""
-    work = plan(graph, bound, OPTIMISATIONS if optimise is None else optimise)
+    chosen = [o for o in (OPTIMISATIONS if optimise is None else optimise) if not (jit and o == "chunk")]
+    work = plan(graph, bound, chosen)
     out = JitSource() if jit and bound.dtype.kind == "f" else Source()
     out.taken |= set(GLOBALS)
     out.env["names"] = {}

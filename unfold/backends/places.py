@@ -7,6 +7,7 @@ another has left.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,7 @@ class Places:
     carried: list[tuple[Node, Node]] = field(default_factory=list)  # (delay, source) kept in rows
     owned: dict[Node, None] = field(default_factory=dict)  # whose place may be taken over
     keep: set[Node] = field(default_factory=set)  # the outputs
+    saved: set[Node] = field(default_factory=set)  # copied from each part into a whole buffer
     done: set[Node] = field(default_factory=set)  # printed; `vars` may hold a place before that
 
     def node(self, node: Node) -> None:
@@ -53,7 +55,12 @@ class Places:
 
     def extent(self, letters: Letters, node: Node) -> list[int]:
         shape = self.plan.shape(node)
-        return [self.plan.bound.extents[x] if isinstance(x, Axis) else shape[x] for x in letters]
+        return [self.steps(x) if isinstance(x, Axis) else shape[x] for x in letters]
+
+    def steps(self, axis: Axis) -> int:
+        """How many steps of an axis a buffer made here holds: those of a part, or all."""
+        part = self.source.part
+        return part.steps if part and part.axis == axis else self.plan.bound.extents[axis]
 
     def dtype(self, node: Node) -> Any:
         return self.plan.bound.dtype_of(node.dtype)
@@ -110,16 +117,34 @@ class Places:
         shape = self.extent(letters, node)
         if not any(map(sum, pads.values())):
             views = [u for u in self.plan.users.get(node, []) if u.op.name in VIEWS]
-            if not self.plan.nest(node) and (node in self.keep or any(u in self.keep for u in views)):
+            over = self.source.part and self.source.part.axis in letters
+            given = node in self.keep or any(u in self.keep for u in views)
+            if not self.plan.nest(node) and given and not over:
                 return self.source.fresh(self.wish(node), letters, shape, self.dtype(node))
             taken = self.vacant(node, letters, shape)
             self.own(node)
             return taken or self.source.buffer(self.wish(node), letters, shape, self.dtype(node))
+        return self.padded_place(node, self.wish(node))
+
+    def whole(self, node: Node) -> Var:
+        """A buffer for all steps of what is computed part by part."""
+        wish, letters = f"{self.wish(node)}_whole", self.letters(node)
+        if any(map(sum, self.plan.pads.get(node, {}).values())):
+            return self.padded_place(node, wish)
+        views = [u for u in self.plan.users.get(node, []) if u.op.name in VIEWS]
+        given = node in self.keep or any(u in self.keep for u in views)
+        make = self.source.fresh if given else self.source.buffer
+        return make(wish, letters, self.extent(letters, node), self.dtype(node))
+
+    def padded_place(self, node: Node, wish: str) -> Var:
+        """A buffer with room for the boundary values of delayed reads."""
+        letters, pads = self.letters(node), self.plan.pads[node]
+        shape = self.extent(letters, node)
         room = [n + sum(pads.get(x, ())) for x, n in zip(letters, shape, strict=True)]
-        full = self.source.buffer(self.wish(node) + "_all", letters, room, self.dtype(node))
+        full = self.source.buffer(f"{wish}_all", letters, room, self.dtype(node))
         self.padded[node] = full
         key = [self.inside(node, x, n) for x, n in zip(letters, shape, strict=True)]
-        return self.source.index(full, key, letters, self.wish(node))
+        return self.source.index(full, key, letters, wish)
 
     def place_ahead(self, node: Node) -> Var:
         """The place of a value in the concatenation that the next step reads."""
@@ -252,26 +277,25 @@ class Places:
         if origin not in self.vars:
             self.vars[origin] = self.place(origin)
         full, letters = self.padded[origin], self.letters(origin)
-        sizes = self.extent(letters, origin)
+        sizes = self.vars[origin].shadow.shape
 
         def part(at: slice | int) -> list[Any]:
             return [
                 at if x == op.axis else self.inside(origin, x, n) for x, n in zip(letters, sizes, strict=True)
             ]
 
-        size = self.plan.bound.extents[op.axis]
+        size = sizes[letters.index(op.axis)]
         before = self.plan.pads[origin][op.axis][0]
         ends = [before - 1 - m if op.lag > 0 else before + size + m for m in range(abs(op.lag))]
         for m, row in enumerate(ends):
-            if (origin, op.axis, row) in self.spare:
+            if (full.name, op.axis, row) in self.spare:
                 continue
             spot = self.source.index(full, part(row), tuple(x for x in letters if x != op.axis))
-            self.spare[(origin, op.axis, row)] = spot
+            self.spare[(full.name, op.axis, row)] = spot
             boundary = self.plan.resolve(node.inputs[m + 1]) if len(node.inputs) > 1 else None
             if boundary is None or isinstance(boundary.op, Zeros):
-                self.source.prepare.append(
-                    f"{spot.name}.fill(0)" if spot.letters else f"{spot.name}[...] = 0"
-                )
+                moving = full.name in self.source.local  # carried on from part to part
+                self.source.bind(not moving, f"{spot.name}.fill(0)" if spot.letters else f"{spot.name}[...] = 0")
             else:
                 value = self.aligned(boundary, spot.letters, len(node.shape))
                 self.source.lines.append(f"copyto({spot.name}, {value.name})")
@@ -334,8 +358,7 @@ class Places:
         key = [*front, *middle, *spread, *[slice(None)] * len(u.shape)]
         if None not in key:
             return var
-        kept = (*[x for x in var.letters if x in looped], *range(len(key) - len(front)))
-        return self.source.index(var, key, kept)
+        return self.source.index(var, key, _spread(var.letters, key))
 
     def full(self, u: Node, letters: Letters, rank: int) -> Var:
         """Like `aligned`, with every leading axis present (of size 1 where it is missing)."""
@@ -344,8 +367,7 @@ class Places:
         front: list[Any] = [slice(None) for x in var.letters if x in looped]
         lead: list[Any] = [slice(None) if x in var.letters else None for x in letters if isinstance(x, Axis)]
         key = [*front, *lead, *[None] * (rank - len(u.shape)), *[slice(None)] * len(u.shape)]
-        kept = (*[x for x in var.letters if x in looped], *range(len(key) - len(front)))
-        return self.source.index(var, key, kept) if None in key else var
+        return self.source.index(var, key, _spread(var.letters, key)) if None in key else var
 
     def is_number(self, node: Node) -> bool:
         """A number that is known before any array is."""
@@ -396,6 +418,7 @@ class Places:
             if not once or u not in self.owned or u.shape != node.shape or u.dtype != node.dtype:
                 continue
             same = self.vars[u].letters == letters and self.plan.nest(u) == self.plan.nest(node)
+            same = same and list(self.vars[u].shadow.shape) == self.extent(letters, node)
             if same and self.plan.users[u].count(node) == 1 and self.settled(u):
                 self.owned.pop(u)
                 self.own(node)
@@ -406,11 +429,14 @@ class Places:
         """A buffer of the right size that everybody has read, outside all loops."""
         if self.source.loops or "reuse" not in self.plan.optimise:
             return None
+        over = self.source.part is not None  # of a part alone: everything else lives longer
+        if over and not set(letters) & {self.source.part.axis}:
+            return None
         operands = {v for u in self.plan.inputs(node) for v in (u, self.plan.part.get(u, (u,))[0])}
         for u in self.owned:
-            if u in operands or u in self.plan.rows:
-                continue
             var = self.vars[u]
+            if u in operands or u in self.plan.rows or (var.name in self.source.local) != over:
+                continue
             fits = var.static and list(var.shadow.shape) == shape and u.dtype == node.dtype
             if fits and var.shadow.flags.c_contiguous and self.settled(u):
                 self.owned.pop(u)
@@ -421,12 +447,12 @@ class Places:
         """Whether everybody has read a value, and the pieces of it that lie in its place."""
         pieces = [p for p, (whole, _, _) in self.plan.part.items() if whole is node]
         readers = [v for u in (node, *pieces) for v in self.plan.users.get(u, [])]
-        return all(v in self.done for v in readers) and not any(p in self.keep for p in pieces)
+        return all(v in self.done for v in readers) and not any(p in self.keep | self.saved for p in pieces)
 
     def own(self, node: Node) -> None:
         """Let others take over the place of a value, unless something sees into it."""
         seen = any(u.op.structural or u.op.name in VIEWS for u in self.plan.users.get(node, []))
-        if node not in self.keep and not seen:
+        if node not in self.keep and node not in self.saved and not seen:
             self.owned[node] = None
 
     def renamed(self, var: Var, node: Node) -> Var:
@@ -438,7 +464,15 @@ class Places:
     def scratch(self, out: Var, dtype: Any, k: int) -> Var:
         """A row or array for an intermediate result, of the shape of the value's place."""
         shape = self.source.row(out).shape
-        key = ("scratch", shape, np.dtype(dtype).name, k)
+        looped = {loop.axis for loop in self.source.loops}
+        letters = tuple(x for x in out.letters if x not in looped)
+        key = ("scratch", self.source.part, letters, shape, np.dtype(dtype).name, k)
         if key not in self.spare:
-            self.spare[key] = self.source.buffer("s", tuple(range(len(shape))), shape, dtype)
+            self.spare[key] = self.source.buffer("s", letters, shape, dtype)
         return self.spare[key]
+
+
+def _spread(letters: Letters, key: Sequence[Any]) -> Letters:
+    """The letters of an array indexed with slices and None: each None a dimension of its own."""
+    rest = iter(letters)
+    return tuple(-1 - d if k is None else next(rest) for d, k in enumerate(key))

@@ -10,7 +10,7 @@ import numpy as np
 from unfold.axis import Axis
 from unfold.backends.places import Places
 from unfold.backends.products import emit_product
-from unfold.backends.storage import Letters, Var
+from unfold.backends.storage import Letter, Letters, Var
 from unfold.node import Node
 from unfold.op import Along, Elementwise
 from unfold.ops.linear import Contract
@@ -75,6 +75,8 @@ class Values(Places):
             return False
         (slope,) = users[softmax]
         parts = self.plan.inputs(slope)
+        if any(self.plan.chunk_of.get(u) is not self.plan.chunk_of.get(node) for u in (softmax, parts[-1], slope)):
+            return False
         if slope.op.name != "subtract" or parts[0] is not softmax or parts[1].op.name != "one_hot":
             return False
         if (
@@ -99,9 +101,11 @@ class Values(Places):
             self.own(slope)
         self.vars[slope] = self.renamed(o, slope) if free else self.place(slope)
         work = self.source.name("softmax_cross_entropy")
-        count, classes = int(np.prod(o.shadow.shape[:-1])), o.shadow.shape[-1]
+        shape = self.source.row(o).shape
+        count, classes = int(np.prod(shape[:-1])), shape[-1]
         self.source.prepare.append(f"{work} = SoftmaxCrossEntropy({count}, {classes}, dtype)")
-        self.source.emit(f"{work}({o.name}, {y.name}, {out.name}, {self.vars[slope].name})")
+        places = [self.source.here(v) for v in (o, y, out, self.vars[slope])]
+        self.source.emit(f"{work}({', '.join(places)})")
         return True
 
     def joined(self, node: Node, op: Concat, out: Var) -> None:
@@ -162,18 +166,28 @@ class Values(Places):
             self.general(node, out)
             return
         if kept and node.dtype != "int" and source.row(target).flags.c_contiguous:
-            source.dot(self.ones(source.row(flat).shape[0]), flat, target)
+            source.dot(self.ones(source.row(flat).shape[0], flat.letters[len(front)]), flat, target)
         else:
             source.emit(f"add_reduce({source.here(flat)}, 0, None, {source.here(target)})")
 
-    def ones(self, count: int) -> Var:
+    def ones(self, count: int, letter: Letter) -> Var:
         """A vector of ones: its product with a matrix sums the rows, faster than a reduction."""
-        key = ("ones", count)
+        part = self.source.part
+        parted = part is not None and part.along(Var("", (letter,), np.empty(count), True)) is not None
+        key = ("ones", count, part if parted else None)
         if key not in self.spare:
-            name = self.source.name("ones")
-            self.source.prepare.append(f"{name} = np.ones({count}, dtype)")
-            self.spare[key] = Var(name, (0,), np.empty(count), True)
+            letters = (letter if parted else 0,)
+            self.spare[key] = self.source.buffer("ones", letters, (count,), self.plan.bound.dtype, "np.ones")
         return self.spare[key]
+
+    def accumulate(self, node: Node) -> None:
+        """A sum over the axis whose parts are being printed: zero before, then the sum of each."""
+        total = self.vars[node] = self.place(node)
+        zero = f"{total.name}.fill(0)" if total.shadow.ndim else f"{total.name}[...] = 0"
+        self.source.lines.append(zero)
+        here = self.scratch(total, total.shadow.dtype, 0)
+        self.compute(node, here)
+        self.source.ufunc("add", [total, here], total)
 
     def elementwise(self, node: Node, out: Var) -> bool:
         """An elementwise operation as array calls that write into the place of its value."""
@@ -236,7 +250,8 @@ class Values(Places):
             for a in self.plan.order
             if a not in looped and (a in op.spans or any(a in self.var(u).letters for u in inputs))
         ]
-        spans = {axes.index(a): self.plan.bound.extents[a] for a in op.spans}
+        part = self.source.part
+        spans = {axes.index(a): self.plan.bound.extents[a] for a in op.spans if not part or a != part.axis}
         if isinstance(op, Along):
             op = op.bind(axes, len(inputs[0].shape))
         elif isinstance(op, SumOfProducts):
