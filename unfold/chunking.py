@@ -9,7 +9,6 @@ run 0 is the last one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,8 @@ from unfold.passes import SumOfProducts
 if TYPE_CHECKING:
     from unfold.plan import Plan
 
-PART = 1 << 17  # numbers in the largest array of a part: it stays in the cache
+PART = 1 << 16  # numbers in the largest array of a part: all of them stay in the cache
+STEPS = 32  # of a part at least: fewer make sums over the axis too many small products
 Item = Node | Loop
 
 
@@ -46,7 +46,7 @@ class Chunk:
 
 def length(size: int, row: int) -> int:
     """How many of `size` steps a part has, when the largest array has `row` numbers a step."""
-    parts = -(-size // max(1, PART // max(1, row)))
+    parts = -(-size // max(STEPS, PART // max(1, row)))
     return -(-size // max(1, parts))
 
 
@@ -176,7 +176,7 @@ class _Runs:
                 need, sign = max(need, 0), item.direction[0][1]
                 while need < len(self.signs) and self.signs[need] not in (0, sign):
                     need += 1
-                self.signs[need:need + 1] = [sign]
+                self.signs[need : need + 1] = [sign]
             elif need == len(self.signs):
                 self.signs.append(0)
             late[k] = need if need >= 0 else None
@@ -185,7 +185,7 @@ class _Runs:
     def saved(self, chunk: Chunk) -> list[Node]:
         """The values of a run that somebody else reads. What only looks at another value is
         looked at again instead; a piece of one that nobody else needs is kept alone."""
-        plan, out = self.plan, {}
+        plan, out = self.plan, dict[Node, None]()
         outputs = {plan.resolve(u) for u in plan.graph.outputs.values()}
         for node in chunk.nodes:
             if self.axis not in node.axes or isinstance(node.op, Symbol):

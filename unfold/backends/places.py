@@ -8,89 +8,20 @@ another has left.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from unfold.axis import Axis
-from unfold.backends.storage import Letters, Source, Var
-from unfold.binding import Array
-from unfold.node import Constant, Named, Node
-from unfold.op import Elementwise
-from unfold.ops.index import Extent
-from unfold.ops.linear import Contract
-from unfold.ops.time import At, Delay, Place, Reverse, Size, Step, Structural, Zeros
+from unfold.backends.reuse import Reuse
+from unfold.backends.storage import Letters, Var
+from unfold.node import Named, Node
+from unfold.ops.time import At, Delay, Place, Reverse, Structural, Zeros
 from unfold.passes import VIEWS
-from unfold.plan import CannotPlan, Plan
-from unfold.trace import Ref, trace
 
 
-@dataclass
-class Places:
-    """The variables of a plan's values, made when they are first needed."""
-
-    plan: Plan
-    equations: dict[Node, str]
-    source: Source = field(default_factory=Source)
-    vars: dict[Node, Var] = field(default_factory=dict)
-    padded: dict[Node, Var] = field(default_factory=dict)
-    spare: dict[tuple[Any, ...], Var] = field(default_factory=dict)
-    carried: list[tuple[Node, Node]] = field(default_factory=list)  # (delay, source) kept in rows
-    owned: dict[Node, None] = field(default_factory=dict)  # whose place may be taken over
-    keep: set[Node] = field(default_factory=set)  # the outputs
-    saved: set[Node] = field(default_factory=set)  # copied from each part into a whole buffer
-    done: set[Node] = field(default_factory=set)  # printed; `vars` may hold a place before that
-
-    def node(self, node: Node) -> None:
-        """Print a node (in a subclass)."""
-        raise NotImplementedError
-
-    # ------------------------------------------------------------------ layout
-    def letters(self, node: Node, whole: bool = True) -> Letters:
-        """The dimensions of a node's buffer: axes in the plan's order, then its value's."""
-        stepped = {loop.direction[0][0] for loop in self.plan.nest(node)} if not whole else set()
-        axes = tuple(a for a in self.plan.axes(node) if a not in stepped)
-        return (*axes, *range(len(node.shape)))
-
-    def extent(self, letters: Letters, node: Node) -> list[int]:
-        shape = self.plan.shape(node)
-        return [self.steps(x) if isinstance(x, Axis) else shape[x] for x in letters]
-
-    def steps(self, axis: Axis) -> int:
-        """How many steps of an axis a buffer made here holds: those of a part, or all."""
-        part = self.source.part
-        return part.steps if part and part.axis == axis else self.plan.bound.extents[axis]
-
-    def dtype(self, node: Node) -> Any:
-        return self.plan.bound.dtype_of(node.dtype)
-
-    def wish(self, node: Node) -> str:
-        label = self.plan.labels.get(node)
-        if label is None:
-            if isinstance(node.op, Contract) and len(node.inputs) == 2:
-                parts = [self.short(u) for u in node.inputs]
-                return "".join(parts) if all(parts) else "a"
-            return "a"
-        name, _, index = label.partition("[")
-        inner = index.rstrip("]")
-        return name if not inner or not any(c.isdigit() or c.isupper() for c in inner) else f"{name}_{inner}"
-
-    def short(self, node: Node) -> str:
-        """What an operand is called, for the name of a product: Ux, Wh."""
-        node = self.plan.resolve(node)
-        if isinstance(node.op, Delay):
-            return self.short(node.inputs[0])
-        label = node.op.label if isinstance(node.op, Named) else self.plan.labels.get(node, "")
-        return label.partition("[")[0]
-
-    # ------------------------------------------------------------------ variables
-    def var(self, node: Node) -> Var:
-        """The variable of a node, printed already or a view made now."""
-        node = self.plan.resolve(node)
-        if node not in self.vars:
-            self.node(node)
-        return self.vars[node]
+class Places(Reuse):
+    """Makes the places of values, and views of them."""
 
     def place(self, node: Node) -> Var:
         """A place for the value of a node: a row, a part of a concatenation, or a buffer with
@@ -173,15 +104,6 @@ class Places:
         start, stop = before - lag, before - lag + n
         return slice(start or None, stop if stop != before + n + after else None)
 
-    def number(self, value: Any, dtype: Any) -> Var:
-        """A number as a 0-d array of the right dtype: a Python number costs twice the call."""
-        key = (np.dtype(dtype).name, repr(value))
-        if key not in self.spare:
-            name = self.source.name({1: "one", 0: "zero", 0.5: "half", 2: "two"}.get(value, "k"))
-            self.source.prepare.append(f"{name} = np.array({value!r}, {self.source.dtype(dtype)})")
-            self.spare[key] = Var(name, (), np.array(value, dtype), True, value=value)
-        return self.spare[key]
-
     def leaf(self, node: Node) -> Var:
         op, source = node.op, self.source
         letters = (*node.axes, *range(len(node.shape)))
@@ -204,28 +126,6 @@ class Places:
         if value.ndim == 0:
             return self.number(value.item(), value.dtype)
         return Var(source.constant(self.wish(node), value), self.letters(node), value, True)
-
-    def constant(self, node: Node) -> Array:
-        op, bound = node.op, self.plan.bound
-        if isinstance(op, Constant):
-            value = op.value
-        elif isinstance(op, Step):
-            value = np.arange(1, bound.extents[op.axis] + 1)
-        elif isinstance(op, Size):
-            value = np.asarray(bound.extents[op.axis])
-        elif isinstance(op, Extent):
-            value = np.asarray(op.at_sizes(bound.sizes).dim)  # type: ignore[attr-defined]
-        elif isinstance(op, Zeros):
-            value = np.zeros(self.plan.shape(node))
-        elif self.is_number(node):
-            value = np.asarray(op.forward(np, *(self.constant(u) for u in self.plan.inputs(node))))
-        else:
-            raise CannotPlan(f"a leaf {op.name}")
-        users = self.plan.users.get(node, [node])  # an index stays an integer
-        floats = node.dtype == "int" and all(
-            isinstance(u.op, Elementwise) and u.dtype in ("float", "complex") for u in users
-        )
-        return np.asarray(value, bound.dtype if floats else self.dtype(node))
 
     # ------------------------------------------------------------------ time operations
     def move(self, node: Node) -> Var:
@@ -295,7 +195,9 @@ class Places:
             boundary = self.plan.resolve(node.inputs[m + 1]) if len(node.inputs) > 1 else None
             if boundary is None or isinstance(boundary.op, Zeros):
                 moving = full.name in self.source.local  # carried on from part to part
-                self.source.bind(not moving, f"{spot.name}.fill(0)" if spot.letters else f"{spot.name}[...] = 0")
+                self.source.bind(
+                    not moving, f"{spot.name}.fill(0)" if spot.letters else f"{spot.name}[...] = 0"
+                )
             else:
                 value = self.aligned(boundary, spot.letters, len(node.shape))
                 self.source.lines.append(f"copyto({spot.name}, {value.name})")
@@ -368,108 +270,6 @@ class Places:
         lead: list[Any] = [slice(None) if x in var.letters else None for x in letters if isinstance(x, Axis)]
         key = [*front, *lead, *[None] * (rank - len(u.shape)), *[slice(None)] * len(u.shape)]
         return self.source.index(var, key, _spread(var.letters, key)) if None in key else var
-
-    def is_number(self, node: Node) -> bool:
-        """A number that is known before any array is."""
-        if isinstance(node.op, Size | Extent):
-            return True
-        if node.op.leaf:
-            return isinstance(node.op, Constant)
-        scalar = isinstance(node.op, Elementwise) and not node.shape and not node.axes
-        return scalar and all(isinstance(u.op, Constant | Size | Extent) for u in self.plan.inputs(node))
-
-    # ------------------------------------------------------------------ places taken over
-    def unchanged(self, node: Node) -> Var | None:
-        """What a factor of one leaves as it is (a mean over a batch of one)."""
-        if node.op.name not in ("multiply", "divide") or node in self.plan.pads or node in self.plan.part:
-            return None
-        for one, other in (self.plan.inputs(node)[::-1], self.plan.inputs(node)):
-            if (
-                not self.is_number(one)
-                or (self.constant(one) != 1).any()
-                or (node.op.name == "divide" and other is not self.plan.inputs(node)[0])
-            ):
-                continue
-            alone = self.plan.users[other] == [node] and (other.axes, other.shape) == (node.axes, node.shape)
-            if (
-                alone
-                and other.dtype == node.dtype
-                and other not in self.plan.pads
-                and node not in self.plan.rows
-                and other not in self.plan.rows
-            ):
-                var = self.var(other)
-                if other in self.owned:
-                    self.owned.pop(other)
-                    self.own(node)
-                return var
-        return None
-
-    def inplace(self, node: Node) -> Var | None:
-        """The place of an operand that nobody needs any more, for an elementwise result."""
-        calls = trace(node.op, len(node.inputs)) if isinstance(node.op, Elementwise) else None
-        if not calls or "reuse" not in self.plan.optimise or node in self.keep:
-            return None
-        if node in self.plan.pads or node in self.plan.part:
-            return None
-        letters = self.letters(node, whole=node not in self.plan.rows)
-        for k, u in enumerate(self.plan.inputs(node)):
-            once = all(Ref(arg=k) not in c.operands for c in calls[1:]) and calls[0].name != "where"
-            if not once or u not in self.owned or u.shape != node.shape or u.dtype != node.dtype:
-                continue
-            same = self.vars[u].letters == letters and self.plan.nest(u) == self.plan.nest(node)
-            same = same and list(self.vars[u].shadow.shape) == self.extent(letters, node)
-            if same and self.plan.users[u].count(node) == 1 and self.settled(u):
-                self.owned.pop(u)
-                self.own(node)
-                return self.renamed(self.vars[u], node)
-        return None
-
-    def vacant(self, node: Node, letters: Letters, shape: list[int]) -> Var | None:
-        """A buffer of the right size that everybody has read, outside all loops."""
-        if self.source.loops or "reuse" not in self.plan.optimise:
-            return None
-        over = self.source.part is not None  # of a part alone: everything else lives longer
-        if over and not set(letters) & {self.source.part.axis}:
-            return None
-        operands = {v for u in self.plan.inputs(node) for v in (u, self.plan.part.get(u, (u,))[0])}
-        for u in self.owned:
-            var = self.vars[u]
-            if u in operands or u in self.plan.rows or (var.name in self.source.local) != over:
-                continue
-            fits = var.static and list(var.shadow.shape) == shape and u.dtype == node.dtype
-            if fits and var.shadow.flags.c_contiguous and self.settled(u):
-                self.owned.pop(u)
-                return self.renamed(Var(var.name, letters, var.shadow, True), node)
-        return None
-
-    def settled(self, node: Node) -> bool:
-        """Whether everybody has read a value, and the pieces of it that lie in its place."""
-        pieces = [p for p, (whole, _, _) in self.plan.part.items() if whole is node]
-        readers = [v for u in (node, *pieces) for v in self.plan.users.get(u, [])]
-        return all(v in self.done for v in readers) and not any(p in self.keep | self.saved for p in pieces)
-
-    def own(self, node: Node) -> None:
-        """Let others take over the place of a value, unless something sees into it."""
-        seen = any(u.op.structural or u.op.name in VIEWS for u in self.plan.users.get(node, []))
-        if node not in self.keep and node not in self.saved and not seen:
-            self.owned[node] = None
-
-    def renamed(self, var: Var, node: Node) -> Var:
-        """A place that another value has left, under the name of the new one."""
-        if node not in self.plan.labels or not var.static:
-            return var
-        return self.source.view(var, "{}[...]", var.shadow, var.letters, self.wish(node))
-
-    def scratch(self, out: Var, dtype: Any, k: int) -> Var:
-        """A row or array for an intermediate result, of the shape of the value's place."""
-        shape = self.source.row(out).shape
-        looped = {loop.axis for loop in self.source.loops}
-        letters = tuple(x for x in out.letters if x not in looped)
-        key = ("scratch", self.source.part, letters, shape, np.dtype(dtype).name, k)
-        if key not in self.spare:
-            self.spare[key] = self.source.buffer("s", letters, shape, dtype)
-        return self.spare[key]
 
 
 def _spread(letters: Letters, key: Sequence[Any]) -> Letters:

@@ -15,7 +15,21 @@ from unfold.binding import Array
 
 Letter = Any  # what a dimension of an array is: an axis, or a number or letter for the value's
 Letters = tuple[Letter, ...]
-RESERVED = {"np", "dtype", "empty", "zeros", "dot", "copyto", "run", "make", "zip", "list", "range", "min", "max"}
+RESERVED = {
+    "np",
+    "dtype",
+    "empty",
+    "zeros",
+    "dot",
+    "copyto",
+    "run",
+    "make",
+    "zip",
+    "list",
+    "range",
+    "min",
+    "max",
+}
 RESERVED |= {name for name, value in vars(np).items() if isinstance(value, np.ufunc)}
 
 
@@ -84,7 +98,7 @@ class Source:
     lines: list[str] = field(default_factory=list)  # of the call, outside all loops
     loops: list[Loop] = field(default_factory=list)
     part: Part | None = None
-    bounds: tuple[str, ...] = ()  # the names of where a part starts and stops, and of its length
+    bounds: tuple[str, str, str] | None = None  # names: a part starts, stops, has so many steps
     local: set[str] = field(default_factory=set)  # the variables that hold one part of an axis
     env: dict[str, Any] = field(default_factory=dict)
     taken: set[str] = field(default_factory=lambda: set(RESERVED))
@@ -290,7 +304,7 @@ class Source:
     # ------------------------------------------------------------------ in parts
     def begin(self, axis: Axis, sign: int, size: int, steps: int) -> None:
         """Print what follows for one part of an axis."""
-        self.bounds = self.bounds or tuple(self.name(wish) for wish in ("start", "stop", "count"))
+        self.bounds = self.bounds or (self.name("start"), self.name("stop"), self.name("count"))
         self.part = Part(axis, sign, size, steps, *self.bounds)
 
     def end(self) -> None:
@@ -305,7 +319,9 @@ class Source:
         self.emit(f"# {steps} steps at a time, {way} over {part.axis.name}:")
         if part.sign > 0:
             self.emit(f"for {start} in range(0, {size}, {steps}):")
-            self.emit(f"    {stop} = " + (f"{start} + {steps}" if part.even else f"min({start} + {steps}, {size})"))
+            self.emit(
+                f"    {stop} = " + (f"{start} + {steps}" if part.even else f"min({start} + {steps}, {size})")
+            )
         else:
             self.emit(f"for {stop} in range({size}, 0, -{steps}):")
             self.emit(f"    {start} = " + (f"{stop} - {steps}" if part.even else f"max({stop} - {steps}, 0)"))
@@ -313,12 +329,11 @@ class Source:
             self.emit(f"    {part.count} = {stop} - {start}")
         for line in part.body:
             self.emit("    " + line if line else "")
-        self.emit("")
 
     def unit(self, var: Var, d: int) -> int:
         """How many entries of a dimension belong to one step."""
         assert self.part is not None
-        return var.shadow.shape[d] // (self.part.steps if var.name in self.local else self.part.size)
+        return int(var.shadow.shape[d]) // (self.part.steps if var.name in self.local else self.part.size)
 
     def block(self, var: Var) -> str:
         """The part at hand of a variable: its steps of a whole buffer, and as many of a buffer
@@ -328,7 +343,9 @@ class Source:
         if part is None or d is None or (part.even and var.name in self.local):
             return var.name
         unit = self.unit(var, d)
-        start, stop, count = (n if unit == 1 else f"{unit} * {n}" for n in (part.start, part.stop, part.count))
+        start, stop, count = (
+            n if unit == 1 else f"{unit} * {n}" for n in (part.start, part.stop, part.count)
+        )
         if var.name not in self.local:
             span = f"{start}:{stop}"
         else:
@@ -341,7 +358,10 @@ class Source:
         part = self.part
         assert part is not None
         if var.name not in part.copies:
-            shape = [part.steps if x == part.axis else n for x, n in zip(var.letters, var.shadow.shape, strict=True)]
+            shape = [
+                part.steps if x == part.axis else n
+                for x, n in zip(var.letters, var.shadow.shape, strict=True)
+            ]
             copy = self.buffer(f"{var.name}_part", var.letters, shape, var.shadow.dtype)
             part.body.append(f"copyto({self.block(copy)}, {self.block(var)})")
             part.copies[var.name] = copy

@@ -75,7 +75,9 @@ class Values(Places):
             return False
         (slope,) = users[softmax]
         parts = self.plan.inputs(slope)
-        if any(self.plan.chunk_of.get(u) is not self.plan.chunk_of.get(node) for u in (softmax, parts[-1], slope)):
+        if any(
+            self.plan.chunk_of.get(u) is not self.plan.chunk_of.get(node) for u in (softmax, parts[-1], slope)
+        ):
             return False
         if slope.op.name != "subtract" or parts[0] is not softmax or parts[1].op.name != "one_hot":
             return False
