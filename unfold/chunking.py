@@ -24,7 +24,7 @@ from unfold.passes import SumOfProducts
 if TYPE_CHECKING:
     from unfold.plan import Plan
 
-PART = 1 << 16  # numbers in the largest array of a part: all of them stay in the cache
+PART = 1 << 15  # numbers in the largest array of a part: all of its arrays stay in the cache
 STEPS = 32  # of a part at least: fewer make sums over the axis too many small products
 Item = Node | Loop
 
@@ -45,9 +45,11 @@ class Chunk:
 
 
 def length(size: int, row: int) -> int:
-    """How many of `size` steps a part has, when the largest array has `row` numbers a step."""
+    """How many of `size` steps a part has, when the largest array has `row` numbers a step; a
+    little fewer where then all parts are alike."""
     parts = -(-size // max(STEPS, PART // max(1, row)))
-    return -(-size // max(1, parts))
+    most = -(-size // max(1, parts))
+    return next((n for n in range(most, 3 * most // 4, -1) if size % n == 0), most)
 
 
 def chunked(plan: Plan) -> list[Item | Chunk]:
