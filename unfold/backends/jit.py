@@ -111,7 +111,7 @@ class JitSource(Source):
             self.touch(var)
         return super().here(var, method)
 
-    def copied(self, var: Var) -> None:
+    def settle(self, var: Var) -> None:
         self.flush()
         self.touch(var)
 

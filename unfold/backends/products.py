@@ -14,7 +14,8 @@ def emit_product(source: Source, a: Var, b: Var, out: Var) -> None:
     la, lb, lo = (tuple(x for x in v.letters if x not in looped) for v in (a, b, out))
     shared, kept = set(la) & set(lb), set(lo)
     sizes = dict(zip(a.letters, a.shadow.shape, strict=True))
-    single = [x for x in la if x in shared and x in kept and sizes[x] == 1]
+    part = source.part.axis if source.part else None
+    single = [x for x in la if x in shared and x in kept and sizes[x] == 1 and x != part]
     if single:  # a batch of one is no batch: left to one of the two
         key = [0 if x in single else slice(None) for x in a.letters]
         a = source.index(a, key, tuple(x for x in a.letters if x not in single))

@@ -77,6 +77,10 @@ class Values(Places):
             return False
         (slope,) = users[softmax]
         parts = self.plan.inputs(slope)
+        if any(
+            self.plan.chunk_of.get(u) is not self.plan.chunk_of.get(node) for u in (softmax, parts[-1], slope)
+        ):
+            return False
         if slope.op.name != "subtract" or parts[0] is not softmax or parts[1].op.name != "one_hot":
             return False
         if (
@@ -204,6 +208,15 @@ class Values(Places):
         else:
             self.general(node, out)
 
+    def accumulate(self, node: Node) -> None:
+        """A sum over the axis whose parts are being printed: zero before, then the sum of each."""
+        total = self.vars[node] = self.place(node)
+        zero = f"{total.name}.fill(0)" if total.shadow.ndim else f"{total.name}[...] = 0"
+        self.source.lines.append(zero)
+        here = self.scratch(total, total.shadow.dtype, 0)
+        self.compute(node, here)
+        self.source.ufunc("add", [total, here], total)
+
     def elementwise(self, node: Node, out: Var) -> bool:
         """An elementwise operation as array calls that write into the place of its value."""
         op, inputs = node.op, self.plan.inputs(node)
@@ -265,7 +278,8 @@ class Values(Places):
             for a in self.plan.order
             if a not in looped and (a in op.spans or any(a in self.var(u).letters for u in inputs))
         ]
-        spans = {axes.index(a): self.plan.bound.extents[a] for a in op.spans}
+        part = self.source.part
+        spans = {axes.index(a): self.plan.bound.extents[a] for a in op.spans if not part or a != part.axis}
         if isinstance(op, Along):
             op = op.bind(axes, len(inputs[0].shape))
         elif isinstance(op, SumOfProducts):
