@@ -46,6 +46,30 @@ def test_the_text_of_compiled_parts_gives_the_values_of_the_definition(seed, bla
         assert np.abs(outputs[name] - value).max(initial=0) <= 1e-9 * scale, name
 
 
+@pytest.mark.parametrize("batched", [False, True], ids=["one", "batch"])
+@pytest.mark.parametrize("name", uf.systems.SYSTEMS)
+def test_the_text_of_every_system_gives_the_values_of_the_definition(name, batched):
+    graph, arrays = example_of(name, batched)
+    expected = graph.compile(backend="reference")(**arrays)
+    outputs, parts = run_text(graph, arrays, None)
+    assert parts
+    for key, value in expected.items():
+        assert np.allclose(outputs[key], value, rtol=1e-9, atol=1e-11), key
+
+
+def example_of(name: str, batched: bool) -> tuple[Any, dict[str, Any]]:
+    """A system with its gradients, and random arrays for it."""
+    graph = uf.systems.SYSTEMS[name]()
+    graph = _joint(graph.batch("n") if batched else graph, "loss", None)
+    rng = np.random.default_rng(0)
+    arrays = {
+        k: rng.integers(0, 3, a.shape) if a.dtype.kind == "i" else rng.standard_normal(a.shape)
+        for k, a in example(graph, {}).arrays.items()
+    }
+    over = {a for u in graph.inputs.values() for a in u.axes}
+    return graph, {**arrays, **{a.name: 4 for a in graph.axes if a not in over and a.size is None}}
+
+
 def test_what_runs_step_by_step_and_what_does_not_become_one_function():
     graph, arrays = rnn(t=4)
     _, parts = run_text(_joint(graph, "loss", None), arrays, None)
@@ -104,12 +128,7 @@ def cache(tmp_path, monkeypatch):
 @needs_numba
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "bidirectional", "grid", "attention"])
 def test_compiled_systems_agree(name):
-    graph = _joint(uf.systems.SYSTEMS[name]().batch("n"), "loss", None)
-    rng = np.random.default_rng(0)
-    arrays = {
-        k: rng.integers(0, 3, a.shape) if a.dtype.kind == "i" else rng.standard_normal(a.shape)
-        for k, a in example(graph, {}).arrays.items()
-    }
+    graph, arrays = example_of(name, batched=True)
     agree(graph, arrays, 1e-9, jit=True)
 
 

@@ -12,7 +12,7 @@ from random_systems import model
 import unfold as uf
 from unfold.backends import numpy as printed
 from unfold.binding import bind, example
-from unfold.passes import OPTIMISATIONS
+from unfold.passes import OPTIMISATIONS, SumOfScatters
 from unfold.run import _joint
 
 SETTINGS: list[Any] = [None, (), *combinations(OPTIMISATIONS, 1), *combinations(OPTIMISATIONS, 4)]
@@ -185,7 +185,7 @@ def test_the_loop_holds_only_what_a_step_must_wait_for():
 
 def test_the_gates_of_an_lstm_are_one_product():
     source = uf.systems.lstm().code("loss", t=100, input=100, hidden=100)
-    body = source[source.index("forward over t") : source.index("# o[t]")]
+    body = source[source.index("step by step, forward over t") : source.index("# o[t]")]
     assert body.count("dot(") == 1
     assert body.count("tanh(") - body.count("= q") <= 5
 
@@ -202,3 +202,28 @@ def test_an_unknown_optimisation_or_backend_is_refused():
         graph.compile(optimise=["speed"])
     with pytest.raises(uf.UnfoldError, match="no backend 'tpu'; there are numpy"):
         graph.compile(backend="tpu")
+
+
+@pytest.mark.parametrize("kept", [(), ("n",)], ids=["over all axes", "for each sequence"])
+def test_the_gradient_of_an_embedding_is_added_up_without_an_array_of_all_steps(kept):
+    t, n = uf.axis("t"), uf.axis("n")
+    table, y = uf.param("E", "words", "hidden"), uf.input("y", over=(t, n), dtype=int)
+    weight = uf.input("w", "hidden", over=(t, n))
+    rows = uf.embedding(table, y[t, n]) * weight[t, n]
+    graph = uf.graph(loss=uf.sum(uf.sum(rows) ** 2, over=(t, n)))
+    joint = _joint(graph, "loss", None)
+    rng = np.random.default_rng(0)
+    arrays = {
+        "E": rng.standard_normal((7, 3)),
+        "y": rng.integers(-7, 7, (5, 4)),
+        "w": rng.standard_normal((5, 4, 3)),
+    }
+    agree(joint, arrays, 1e-12, [None, (), ("fuse",)])
+    assert "(5, 4, 7, 3)" not in printed.code(joint, bind(joint, arrays))
+    step = SumOfScatters((t,), "words", (1, 0))
+    if kept:
+        values = rng.standard_normal((5, 4, 3))
+        got = step.at_sizes({"words": 7}).bind((t, n), 1).forward(np, values, arrays["y"])
+        wanted = np.zeros((4, 7, 3))
+        np.add.at(wanted, (np.arange(4)[None, :], arrays["y"]), values)
+        assert np.allclose(got, wanted)

@@ -14,6 +14,7 @@ from functools import partial
 from unfold import dims
 from unfold.axis import Axis
 from unfold.binding import Binding
+from unfold.chunking import Chunk, chunked
 from unfold.dependence import Loop, Schedule, schedule
 from unfold.errors import UnfoldError
 from unfold.graph import Graph
@@ -46,6 +47,8 @@ class Plan:
     part: dict[Node, tuple[Node, int, int]] = field(default_factory=dict)  # lies in a concatenation
     ahead: dict[Node, tuple[Node, int, int]] = field(default_factory=dict)  # ... of the next step
     written: dict[str, tuple[Axis, ...]] = field(default_factory=dict)  # the axes of each output
+    items: list[Node | Loop | Chunk] = field(default_factory=list)  # the schedule as it is printed
+    chunk_of: dict[Node, Chunk] = field(default_factory=dict)
 
     def equations(self, texts: Mapping[str, str]) -> dict[Node, str]:
         """For each node, the equation it is part of: its own, or that of what it leads to."""
@@ -102,6 +105,7 @@ def plan(graph: Graph, bound: Binding, optimise: Iterable[str]) -> Plan:
         for u in result.inputs(node):
             if not isinstance(node.op, Symbol):
                 result.users.setdefault(u, []).append(node)
+    result.items = chunked(result)
     _place(result)
     return result
 
@@ -201,6 +205,7 @@ def _join(plan: Plan, delays: dict[Node, list[Node]]) -> None:
                 plan.ahead[plan.resolve(u.inputs[0])] = (node, start, stop)
             computed = not (u.op.leaf or u.op.structural or u.op.name in VIEWS or isinstance(u.op, Concat))
             alone = u not in plan.part and u not in delays and plan.inputs(node).count(u) == 1
+            alone = alone and plan.chunk_of.get(u) is plan.chunk_of.get(node)
             if computed and alone and plan.axes(u) == plan.axes(node) and plan.nest(u) == plan.nest(node):
                 plan.part[u] = (node, start, stop)
             start = stop

@@ -8,7 +8,7 @@ compiles and keeps it. Where a loop cannot be compiled it stays as it was, and t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from unfold.backends.kernels import LARGEST, SCALAR, Kernel, cost
 from unfold.backends.modules import has_blas
 from unfold.backends.records import Cell, Record, Steps, records
-from unfold.backends.storage import Source, Var
+from unfold.backends.storage import Letters, Source, Var
 from unfold.binding import Array
 
 ALIGNED = 16  # numbers: buffers start at multiples of it
@@ -111,7 +111,7 @@ class JitSource(Source):
             self.touch(var)
         return super().here(var, method)
 
-    def copied(self, var: Var) -> None:
+    def settle(self, var: Var) -> None:
         self.flush()
         self.touch(var)
 
@@ -140,8 +140,14 @@ class JitSource(Source):
             reason = f"it calls {how['function']}"
         elif any(v.shadow.dtype.kind not in "fib" for v in (*outs, *operands)):
             reason = "it has complex numbers"
-        elif kind in ("dot", "sum", "softmax", "loss") and outs[0].shadow.dtype.kind != "f":
+        elif (
+            kind in ("dot", "sum", "softmax", "loss", "contract", "scatter")
+            and outs[0].shadow.dtype.kind != "f"
+        ):
             reason = f"it has a {kind} of integers"
+        if "over" in how and not reason:
+            *own, every = how.pop("over")
+            cells = [_spread(c, x, every) for c, x in zip(cells, own, strict=True)]  # type: ignore[arg-type]
         record = Record(kind, tuple(cells[: len(outs)]), tuple(cells[len(outs) :]), **how)  # type: ignore[arg-type]
         if not reason and kind == "dot" and not self.blas and cost(record) > LARGEST:
             reason = "its products are large, and no BLAS was found"
@@ -196,6 +202,22 @@ class JitSource(Source):
     def matmul(self, a: Var, b: Var, out: Var, batch: int) -> None:
         do = super().matmul
         self.statement("dot", [out], [a, b], lambda: do(a, b, out, batch), batch=batch)
+
+    def contract(self, parts: Sequence[Var], out: Var, letters: Sequence[Letters], kept: Letters) -> None:
+        do = super().contract
+        every = tuple(dict.fromkeys((*kept, *(x for own in letters for x in own))))
+        self.statement(
+            "contract", [out], parts, lambda: do(parts, out, letters, kept),
+            batch=len(kept), over=(kept, *letters, every),
+        )  # fmt: skip
+
+    def gather(self, table: Var, at: Var, out: Var) -> None:
+        do = super().gather
+        self.statement("gather", [out], [table, at], lambda: do(table, at, out))
+
+    def scatter(self, rows: Var, at: Var, out: Var) -> None:
+        do = super().scatter
+        self.statement("scatter", [out], [rows, at], lambda: do(rows, at, out))
 
     def total(self, a: Var, out: Var) -> None:
         do = super().total
@@ -272,3 +294,10 @@ class JitSource(Source):
             self.lines[part.line] = f"{part.name}({', '.join([*arenas, *outside])})"
         names = set(self.env.get("names", {}).values())
         self.lines[:0] = [f"{name} = contiguous({name})" for name in sorted(given & names)]
+
+
+def _spread(cell: Cell, own: Letters, every: Letters) -> Cell:
+    """A cell over all letters: 0 is the step along one that it lacks."""
+    sizes, steps = (dict(zip(own, x, strict=True)) for x in (cell.shape, cell.strides))
+    shape, strides = (tuple(x.get(k, n) for k in every) for x, n in ((sizes, 1), (steps, 0)))
+    return replace(cell, shape=shape, strides=strides)

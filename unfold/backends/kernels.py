@@ -64,6 +64,9 @@ class Kernel:
             "dot": self.product,
             "sum": self.sum,
             "softmax": self.softmax,
+            "contract": self.contract,
+            "gather": self.gather,
+            "scatter": self.scatter,
             "loss": self.cross_entropy,
         }
         for item in chains(body):
@@ -204,6 +207,64 @@ class Kernel:
                 self.lines.append(f"{indent}    for _j in range({columns}):")
                 self.lines.append(f"{indent}        {target} += {' + '.join(terms)}")
 
+    def contract(self, record: Record, indent: str) -> None:
+        """out = the sum of the operands' product over the counters that out lacks."""
+        parts, out, kept = record.operands, record.out, record.batch
+        shape = [max(sizes) for sizes in zip(*(c.shape for c in record.cells), strict=True)]
+        counters = [f"_i{d}" for d in range(len(shape))]
+        heads = [f"for {c} in range({n}):" for c, n in zip(counters, shape, strict=True)]
+        close = len(shape) > kept and len(parts) == 2 and all(c.strides[-1] == 1 for c in parts)
+        outer = kept if close or not kept else kept - 1
+        for head in heads[:outer]:
+            self.lines.append(indent + head)
+            indent += "    "
+        last = heads[outer:kept]  # the innermost loop, where what is summed lies apart
+        self.lines += [indent + head for head in last]
+        self.lines.append(f"{indent}{'    ' * len(last)}{out.entry(counters)} = _D(0)")
+        for head in heads[kept : len(shape) - close]:
+            self.lines.append(indent + head)
+            indent += "    "
+        self.lines += [indent + head for head in last]
+        if close:  # neighbours are summed
+            start = ", ".join(c.pointer([*counters[:-1], "0"]) for c in parts)
+            term = f"inner({start}, {shape[-1]}, 1, 1, _D(0))"
+        else:
+            term = " * ".join(c.entry(counters) for c in parts)
+        self.lines.append(f"{indent}{'    ' * len(last)}{out.entry(counters)} += {term}")
+
+    # ------------------------------------------------------------------ rows at indices
+    def gather(self, record: Record, indent: str) -> None:
+        """out = the rows of a table at indices."""
+        (table, at), out = record.operands, record.out
+        row, target = table.entry(["_y", "_k"]), out.entry(["_r", "_k"])
+        self._at_rows(at, out.shape, table.shape[0], f"{target} = {row}", indent)
+
+    def scatter(self, record: Record, indent: str) -> None:
+        """out = zeros, with each row added at its index."""
+        (rows, at), out = record.operands, record.out
+        n, columns = out.shape
+        self.lines += [
+            f"{indent}for _r in range({n}):",
+            f"{indent}    for _k in range({columns}):",
+            f"{indent}        {out.entry(['_r', '_k'])} = _D(0)",
+        ]
+        text = f"{out.entry(['_y', '_k'])} += {rows.entry(['_r', '_k'])}"
+        self._at_rows(at, rows.shape, n, text, indent)
+
+    def _at_rows(self, at: Cell, shape: tuple[int, ...], size: int, text: str, indent: str) -> None:
+        self.lines.append(f"{indent}for _r in range({shape[0]}):")
+        self._checked(at, size, "an index is", f"rows 0 to {size - 1}", indent + "    ")
+        self.lines += [f"{indent}    for _k in range({shape[1]}):", f"{indent}        {text}"]
+
+    def _checked(self, at: Cell, size: int, what: str, of: str, indent: str) -> None:
+        """_y = an index that is inside, counted from the end where it is negative."""
+        self.lines += [
+            f"{indent}_y = {at.entry(['_r'])}",
+            f"{indent}if not -{size} <= _y < {size}:",
+            f"{indent}    raise IndexError('{what} not one of the {of}')",
+            f"{indent}_y = _y if _y >= 0 else _y + {size}",
+        ]
+
     # ------------------------------------------------------------------ reductions
     def sum(self, record: Record, indent: str) -> None:
         """out = the sum of the operand over its first dimension."""
@@ -249,12 +310,9 @@ class Kernel:
         (scores, labels), (loss, slope) = record.operands, record.outs
         rows, classes = scores.shape
         o, p = scores.entry(["_r", "_k"]), slope.entry(["_r", "_k"])
+        self.lines.append(f"{indent}for _r in range({rows}):")
+        self._checked(labels, classes, "a label is", f"{classes} classes", indent + "    ")
         self.lines += [
-            f"{indent}for _r in range({rows}):",
-            f"{indent}    _y = {labels.entry(['_r'])}",
-            f"{indent}    if not -{classes} <= _y < {classes}:",
-            f"{indent}        raise IndexError('a label is not one of the {classes} classes')",
-            f"{indent}    _y = _y if _y >= 0 else _y + {classes}",
             f"{indent}    _top = top({scores.pointer(['_r', '0'])}, {classes}, {scores.strides[1]})",
             f"{indent}    _chosen = {scores.entry(['_r', '_y'])} - _top",
             f"{indent}    for _k in range({classes}):",

@@ -14,7 +14,7 @@ from unfold.backends.storage import Source
 from unfold.binding import Array, Binding
 from unfold.graph import Graph
 from unfold.node import Symbol
-from unfold.passes import OPTIMISATIONS
+from unfold.passes import OPTIMISATIONS, add_rows
 from unfold.plan import plan
 from unfold.text import expression
 
@@ -37,16 +37,17 @@ class SoftmaxCrossEntropy:
         self.top, self.total = np.empty((rows, 1), dtype), np.empty(rows, dtype)
 
     def __call__(self, o: Array, y: Array, loss: Array, slope: Array) -> None:
-        out = slope
-        np.max(o, 1, self.top, True)
-        np.subtract(o, self.top, out)
-        at = (self.rows, y)
+        n, out = len(y), slope  # the last part of an axis may be short
+        top, total = self.top[:n], self.total[:n]
+        np.max(o, 1, top, True)
+        np.subtract(o, top, out)
+        at = (self.rows[:n], y)
         chosen = out[at]
         np.exp(out, out)
-        out.dot(self.ones, self.total)
-        np.log(self.total, loss)
+        out.dot(self.ones, total)
+        np.log(total, loss)
         np.subtract(loss, chosen, loss)
-        np.divide(out, self.total[:, None], out)
+        np.divide(out, total[:, None], out)
         out[at] -= 1
 
 
@@ -58,11 +59,12 @@ class Softmax:
         self.work = np.empty(tuple(1 if d == dim else n for d, n in enumerate(shape)), dtype)
 
     def __call__(self, a: Array, out: Array) -> None:
-        np.maximum.reduce(a, axis=self.dim, out=self.work, keepdims=True)
-        np.subtract(a, self.work, out)
+        work = self.work if self.dim == 0 else self.work[: len(a)]  # the last part of an axis may be short
+        np.maximum.reduce(a, axis=self.dim, out=work, keepdims=True)
+        np.subtract(a, work, out)
         np.exp(out, out)
-        np.add.reduce(out, axis=self.dim, out=self.work, keepdims=True)
-        np.divide(out, self.work, out)
+        np.add.reduce(out, axis=self.dim, out=work, keepdims=True)
+        np.divide(out, work, out)
 
 
 GLOBALS = {
@@ -79,6 +81,7 @@ GLOBALS = {
     "empty": np.empty,
     "zeros": np.zeros,
     "add_reduce": np.add.reduce,
+    "add_rows": add_rows,
 }
 
 
@@ -90,7 +93,7 @@ def source(
     jit = jit and bound.dtype in (np.float32, np.float64)
     chosen = OPTIMISATIONS if optimise is None else tuple(optimise)
     if jit:  # what saves calls only copies more where calls cost nothing
-        chosen = tuple(o for o in chosen if o != "augment")
+        chosen = tuple(o for o in chosen if o not in ("augment", "chunk"))
     work = plan(graph, bound, chosen)
     out = JitSource() if jit else Source()
     out.taken |= set(GLOBALS)

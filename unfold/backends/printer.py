@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unfold import dependence
+from unfold.axis import Axis
 from unfold.backends.storage import Loop, Var
 from unfold.backends.values import Values
+from unfold.chunking import Chunk, accumulates, is_view
 from unfold.node import Node, Symbol
 from unfold.ops.time import Delay, Structural
 from unfold.passes import VIEWS
@@ -27,7 +29,11 @@ class Printer(Values):
     def print(self) -> None:
         """Print the whole schedule and what it returns."""
         self.keep = {self.plan.resolve(u) for u in self.plan.graph.outputs.values()}
-        self.items(self.plan.schedule)
+        for item in self.plan.items:
+            if isinstance(item, Chunk):
+                self.chunk(item)
+            else:
+                self.items([item])
         self.results()
 
     def items(self, items: Sequence[Node | dependence.Loop]) -> None:
@@ -36,6 +42,42 @@ class Printer(Values):
                 self.loop(item)
             elif item not in self.done and not isinstance(item.op, Symbol):
                 self.node(item)
+
+    def chunk(self, chunk: Chunk) -> None:
+        """A run, part by part. What is read with a delay is carried over to the next part;
+        what others read is copied into a whole buffer, and is there from then on."""
+        source, axis = self.source, chunk.axis
+        self.saved |= set(chunk.saved)
+        source.begin(axis, chunk.sign, self.plan.bound.extents[axis], chunk.steps)
+        self.items(chunk.items)
+        mine = [n for n in chunk.nodes if n in self.vars and self.vars[n].name in source.local]
+        for node in mine:
+            if node in self.padded:
+                self.carry(self.padded.pop(node), self.plan.pads[node], chunk)
+        part, source.part = source.part, None
+        whole = {node: self.whole(node) for node in chunk.saved if node in mine}
+        source.part = part
+        for node, place in whole.items():
+            source.copy(place, self.vars[node])
+        source.end()
+        for node in mine:
+            if node in whole:
+                self.vars[node] = whole[node]
+            elif is_view(node):
+                del self.vars[node]  # looked at again where it is read again
+
+    def carry(self, full: Var, pads: dict[Axis, list[int]], chunk: Chunk) -> None:
+        """The last rows of a part, in the place of what the next one reads before its first."""
+        before, after = pads.get(chunk.axis, (0, 0))
+        count = before if chunk.sign > 0 else after
+        first, last = (0, chunk.steps) if chunk.sign > 0 else (before + chunk.steps, before)
+        if count:
+            front = [slice(None)] * full.letters.index(chunk.axis)
+            to, value = (
+                self.source.index(full, [*front, slice(at, at + count)], tuple(range(full.shadow.ndim)))
+                for at in (first, last)
+            )
+            self.source.copy(to, value)
 
     def explain(self, node: Node) -> None:
         """A comment naming the equation, where it changes."""
@@ -64,8 +106,10 @@ class Printer(Values):
             self.equations[n] for n in loop.nodes if n in self.plan.labels and n in self.equations
         )
         inner = self.source.loops.pop()
+        part, self.source.part = self.source.part, None
         for node, row in mine:
             self.start(node, self.vars[row])
+        self.source.part = part
         self.source.loops.append(inner)
         way = "forward" if sign > 0 else "backward"
         self.source.close([f"step by step, {way} over {axis.name}:", *(f"    {line}" for line in told)])
@@ -110,6 +154,10 @@ class Printer(Values):
             self.vars[node] = same
         else:
             self.explain(node)
+            part = self.source.part
+            if part and part.axis not in node.axes and accumulates(self.plan, node, part.axis):
+                self.accumulate(node)
+                return
             if node not in self.vars:
                 self.vars[node] = self.inplace(node) or self.place(node)
             self.compute(node, self.vars[node])

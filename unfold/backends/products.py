@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from unfold.backends.storage import Letter, Letters, Source, Var
 
 
@@ -16,7 +14,8 @@ def emit_product(source: Source, a: Var, b: Var, out: Var) -> None:
     la, lb, lo = (tuple(x for x in v.letters if x not in looped) for v in (a, b, out))
     shared, kept = set(la) & set(lb), set(lo)
     sizes = dict(zip(a.letters, a.shadow.shape, strict=True))
-    single = [x for x in la if x in shared and x in kept and sizes[x] == 1]
+    part = source.part.axis if source.part else None
+    single = [x for x in la if x in shared and x in kept and sizes[x] == 1 and x != part]
     if single:  # a batch of one is no batch: left to one of the two
         key = [0 if x in single else slice(None) for x in a.letters]
         a = source.index(a, key, tuple(x for x in a.letters if x not in single))
@@ -30,7 +29,7 @@ def emit_product(source: Source, a: Var, b: Var, out: Var) -> None:
     summed = [x for x in la if x in shared and x not in kept]
     lonely = [x for x in (*la, *lb) if x not in shared and x not in kept]
     if lonely or (batch and not summed) or not _matmul(source, a, b, out, batch, rows, columns, summed, lo):
-        _einsum(source, a, b, out, la, lb, lo)
+        source.contract([a, b], out, [la, lb], lo)
 
 
 def _front(source: Source, v: Var) -> list[list[Letter]]:
@@ -87,18 +86,3 @@ def _matmul(
             return False
         source.dot(turned, x, z)
     return True
-
-
-def _einsum(source: Source, a: Var, b: Var, out: Var, la: Letters, lb: Letters, lo: Letters) -> None:
-    names: dict[Any, str] = {}
-    for x in (*la, *lb, *lo):
-        names.setdefault(x, "abcdefghijklmnopqrstuvwxyz"[len(names)])
-    have = [x for x in lo if x in la or x in lb]
-    spec = ",".join("".join(names[x] for x in part) for part in (la, lb)) + "->"
-    spec += "".join(names[x] for x in have)
-    ahere, bhere, ohere = source.here(a), source.here(b), source.here(out)
-    if len(have) == len(lo):
-        source.emit(f"einsum({spec!r}, {ahere}, {bhere}, out={ohere})")
-    else:  # the same all along an axis
-        spread = ", ".join(":" if x in have else "None" for x in lo)
-        source.emit(f"copyto({ohere}, einsum({spec!r}, {ahere}, {bhere})[{spread}])")

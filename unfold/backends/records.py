@@ -73,8 +73,10 @@ class Cell:
 @dataclass(frozen=True)
 class Record:
     """A statement: an elementwise one ("ufunc", "choose", "copy", "fill"), a product ("dot", its first
-    `batch` dimensions shared), a "sum" over the first dimension, a "softmax" over dimension `dim`, or the
-    cross-entropy with its slope ("loss", operands scores and labels, outs loss and slope)."""
+    `batch` dimensions shared), a "sum" over the first dimension, a "softmax" over dimension `dim`, the
+    cross-entropy with its slope ("loss", operands scores and labels, outs loss and slope), a "contract"ion
+    (all cells over the same counters, the first `batch` of them kept), the rows of a table at indices
+    ("gather") or added there ("scatter")."""
 
     kind: str
     outs: tuple[Cell, ...]

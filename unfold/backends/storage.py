@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,21 @@ from unfold.binding import Array
 
 Letter = Any  # what a dimension of an array is: an axis, or a number or letter for the value's
 Letters = tuple[Letter, ...]
-RESERVED = {"np", "dtype", "empty", "zeros", "dot", "copyto", "run", "make", "zip", "list", "range"}
+RESERVED = {
+    "np",
+    "dtype",
+    "empty",
+    "zeros",
+    "dot",
+    "copyto",
+    "run",
+    "make",
+    "zip",
+    "list",
+    "range",
+    "min",
+    "max",
+}
 RESERVED |= {name for name, value in vars(np).items() if isinstance(value, np.ufunc)}
 
 
@@ -50,6 +65,32 @@ class Loop:
     at: str = ""  # the position, where nodes of one step are computed at different times
 
 
+@dataclass(eq=False)
+class Part:
+    """A run over parts of an axis being printed: names of the bounds of a part, and its body."""
+
+    axis: Axis
+    sign: int
+    size: int
+    steps: int  # of a part; the last one may have fewer
+    start: str
+    stop: str
+    count: str
+    body: list[str] = field(default_factory=list)
+    copies: dict[str, Var] = field(default_factory=dict)  # of what loops read from whole buffers
+
+    @property
+    def even(self) -> bool:
+        return self.size % self.steps == 0
+
+    def along(self, var: Var) -> int | None:
+        """The dimension of a variable that runs over the axis, alone or with others behind it."""
+        for d, x in enumerate(var.letters):
+            if x == self.axis or (isinstance(x, tuple) and x and x[0] == self.axis):
+                return d
+        return None
+
+
 @dataclass
 class Source:
     """Lines of the two parts, and the names in them."""
@@ -57,6 +98,9 @@ class Source:
     prepare: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)  # of the call, outside all loops
     loops: list[Loop] = field(default_factory=list)
+    part: Part | None = None
+    bounds: tuple[str, str, str] | None = None  # names: a part starts, stops, has so many steps
+    local: set[str] = field(default_factory=set)  # the variables that hold one part of an axis
     env: dict[str, Any] = field(default_factory=dict)
     taken: set[str] = field(default_factory=lambda: set(RESERVED))
     views: dict[tuple[Any, ...], Var] = field(default_factory=dict)
@@ -77,8 +121,18 @@ class Source:
         """A line where printing stands: in the innermost loop, or outside all."""
         if self.loops:
             self.loops[-1].body.append("    " + line if self.loops[-1].at else line)
+        elif self.part:
+            self.part.body.append(line)
         else:
             self.lines.append(line)
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """What is printed now stands before the loops and parts that are open."""
+        loops, part = self.loops, self.part
+        self.loops, self.part = [], None
+        yield
+        self.loops, self.part = loops, part
 
     def bind(self, static: bool, line: str) -> None:
         """A line that binds a variable: once, or at each call before any loop."""
@@ -91,12 +145,15 @@ class Source:
         name = self.name(wish)
         kind = "" if dtype is None else f", {self.dtype(dtype)}"
         self.prepare.append(f"{name} = {fill}({_tuple(shape)}{kind})")
-        return Var(name, letters, np.empty(shape, dtype), True)
+        var = Var(name, letters, np.empty(shape, dtype), True)
+        if self.part and self.part.along(var) is not None:
+            self.local.add(name)
+        return var
 
     def fresh(self, wish: str, letters: Letters, shape: Sequence[int], dtype: Any) -> Var:
         """A new array at each call, for a result."""
         name = self.name(wish)
-        self.bind(False, f"{name} = empty({_tuple(shape)}, {self.dtype(dtype)})")
+        self.lines.append(f"{name} = empty({_tuple(shape)}, {self.dtype(dtype)})")
         return Var(name, letters, np.empty(shape, dtype), False, True)
 
     def dtype(self, dtype: Any) -> str:
@@ -127,6 +184,8 @@ class Source:
             else:
                 self.bind(var.static, line)
             self.views[key] = Var(name, letters, shadow, var.static, var.fresh)
+            if var.name in self.local:
+                self.local.add(name)
         found = self.views[key]
         return Var(found.name, letters, shadow, found.static, found.fresh)
 
@@ -157,14 +216,14 @@ class Source:
             try:
                 shadow = shadow.reshape(shape, copy=False)
             except ValueError:
-                if not copy or var.static:  # a copy made once would not see later values
+                if not copy or var.static or (self.part and var.fresh):  # it would not see later values
                     return None
-                self.copied(var)
+                self.settle(var)
                 shadow = np.empty(shape, shadow.dtype)
         letters = tuple(g[0] if len(g) == 1 else tuple(g) for g in groups)
         return self.view(var, expression, shadow, letters)
 
-    def copied(self, var: Var) -> None:
+    def settle(self, var: Var) -> None:
         """The next line copies what the variable holds by then."""
 
     # ------------------------------------------------------------------ statements
@@ -204,21 +263,48 @@ class Source:
         """Products of matrices, one for each step of the first `batch` dimensions, which they share."""
         self.emit(f"matmul({self.here(a)}, {self.here(b)}, {self.here(out)})")
 
+    def contract(self, parts: Sequence[Var], out: Var, letters: Sequence[Letters], kept: Letters) -> None:
+        """out, with the letters `kept`, is the sum of the product of the parts, where no matrix product
+        does it."""
+        names: dict[Letter, str] = {}
+        for x in (*(x for own in letters for x in own), *kept):
+            names.setdefault(x, "abcdefghijklmnopqrstuvwxyz"[len(names)])
+        have = [x for x in kept if any(x in own for own in letters)]
+        spec = ",".join("".join(names[x] for x in own) for own in letters) + "->"
+        spec += "".join(names[x] for x in have)
+        text = f"einsum({spec!r}, {', '.join(map(self.here, parts))}"
+        if len(have) == len(kept):
+            self.emit(f"{text}, out={self.here(out)})")
+        else:  # the same all along an axis
+            spread = ", ".join(":" if x in have else "None" for x in kept)
+            self.emit(f"copyto({self.here(out)}, {text})[{spread}])")
+
+    def gather(self, table: Var, at: Var, out: Var) -> None:
+        """The rows of a table at integer indices."""
+        self.emit(f"copyto({self.here(out)}, {self.here(table)}.take({self.here(at)}, 0))")
+
+    def scatter(self, rows: Var, at: Var, out: Var) -> None:
+        """Zeros, with each row added to the one of the given number."""
+        self.emit(f"add_rows({self.here(rows)}, {self.here(at)}, {self.here(out)})")
+
     def total(self, a: Var, out: Var) -> None:
         """The sum over the first dimension."""
         row, target = self.row(a), self.row(out)
         if row.ndim > 1 and row.dtype.kind in "fc" and target.flags.c_contiguous:
-            self.dot(self.ones(row.shape[0]), a, out)  # faster than a reduction
+            letter = a.letters[a.shadow.ndim - row.ndim]
+            self.dot(self.ones(row.shape[0], letter), a, out)  # faster than a reduction
         else:
             self.emit(f"add_reduce({self.here(a)}, 0, None, {self.here(out)})")
 
-    def ones(self, count: int) -> Var:
-        """A vector of ones."""
-        key = ("", f"ones({count})")
+    def ones(self, count: int, letter: Letter) -> Var:
+        """A vector of ones, in parts where the letter is."""
+        here = Var("", (letter,), np.empty(count), True)
+        part = self.part if self.part and self.part.along(here) is not None else None
+        key = ("", f"ones({count})", part)
         if key not in self.views:
-            name = self.name("ones")
-            self.prepare.append(f"{name} = np.ones({count}, dtype)")
-            self.views[key] = Var(name, (0,), np.empty(count), True)
+            self.views[key] = self.buffer(
+                "ones", (letter,) if part else (0,), (count,), np.float64, "np.ones"
+            )
         return self.views[key]
 
     def softmax(self, a: Var, out: Var, dim: int) -> None:
@@ -230,7 +316,7 @@ class Source:
     def cross_entropy(self, scores: Var, labels: Var, loss: Var, slope: Var) -> None:
         """loss = -log softmax(scores)[label] and slope = softmax(scores) - one_hot(label), for each row of
         (rows, classes); outside all loops."""
-        rows, classes = scores.shadow.shape
+        rows, classes = self.row(scores).shape
         work = self.name("softmax_cross_entropy")
         self.prepare.append(f"{work} = SoftmaxCrossEntropy({rows}, {classes}, dtype)")
         self.emit(f"{work}({', '.join(map(self.here, (scores, labels, loss, slope)))})")
@@ -242,7 +328,7 @@ class Source:
         around = [loop for loop in self.loops if loop.axis in var.letters]
         if not around:
             if not method or not self.loops:
-                return f"{var.name}.{method}" if method else var.name
+                return f"{self.block(var)}.{method}" if method else self.block(var)
             wish = f"{var.name}_{method}"
             return self.view(var, f"{{}}.{method}", var.shadow, var.letters, wish, late=True).name
         axes = tuple(loop.axis for loop in around)
@@ -252,6 +338,8 @@ class Source:
             var = self.view(
                 var, f"{{}}.transpose({_items(order)})", var.shadow.transpose(order), (*axes, *rest)
             )
+        if self.part and var.name not in self.local:
+            var = self.copied(var)
         signs = tuple(loop.sign for loop in around)
         name = self._rows(var, signs, method)
         for loop in around:
@@ -281,9 +369,79 @@ class Source:
     def row(self, var: Var) -> Array:
         """The shadow of what `here` gives."""
         axes = [loop.axis for loop in self.loops if loop.axis in var.letters]
+        if self.part and not axes and (d := self.part.along(var)) is not None:
+            block = slice(None, self.part.steps * self.unit(var, d))
+            return var.shadow[(*[slice(None)] * d, block)]
         where = tuple(0 if x in axes else slice(None) for x in var.letters)
         shape = [n for n, x in zip(var.shadow.shape, var.letters, strict=True) if x not in axes]
         return var.shadow[where] if var.shadow.size else np.empty(shape, var.shadow.dtype)
+
+    # ------------------------------------------------------------------ in parts
+    def begin(self, axis: Axis, sign: int, size: int, steps: int) -> None:
+        """Print what follows for one part of an axis."""
+        self.bounds = self.bounds or (self.name("start"), self.name("stop"), self.name("count"))
+        self.part = Part(axis, sign, size, steps, *self.bounds)
+
+    def end(self) -> None:
+        """Print the parts, first to last or last to first."""
+        part, self.part = self.part, None
+        assert part is not None
+        if not part.body:
+            return
+        size, steps, start, stop = part.size, part.steps, part.start, part.stop
+        self.emit("")
+        way = "forward" if part.sign > 0 else "backward"
+        self.emit(f"# {steps} steps at a time, {way} over {part.axis.name}:")
+        if part.sign > 0:
+            self.emit(f"for {start} in range(0, {size}, {steps}):")
+            self.emit(
+                f"    {stop} = " + (f"{start} + {steps}" if part.even else f"min({start} + {steps}, {size})")
+            )
+        else:
+            self.emit(f"for {stop} in range({size}, 0, -{steps}):")
+            self.emit(f"    {start} = " + (f"{stop} - {steps}" if part.even else f"max({stop} - {steps}, 0)"))
+        if not part.even:
+            self.emit(f"    {part.count} = {stop} - {start}")
+        for line in part.body:
+            self.emit("    " + line if line else "")
+
+    def unit(self, var: Var, d: int) -> int:
+        """How many entries of a dimension belong to one step."""
+        assert self.part is not None
+        return int(var.shadow.shape[d]) // (self.part.steps if var.name in self.local else self.part.size)
+
+    def block(self, var: Var) -> str:
+        """The part at hand of a variable: its steps of a whole buffer, and as many of a buffer
+        for one part, at the side where the parts began."""
+        part = self.part
+        d = None if part is None else part.along(var)
+        if part is None or d is None or (part.even and var.name in self.local):
+            return var.name
+        unit = self.unit(var, d)
+        start, stop, count = (
+            n if unit == 1 else f"{unit} * {n}" for n in (part.start, part.stop, part.count)
+        )
+        if var.name not in self.local:
+            span = f"{start}:{stop}"
+        else:
+            span = f":{count}" if part.sign > 0 else f"-{count}:"
+        return f"{var.name}[{', '.join([*[':'] * d, span])}]"
+
+    def copied(self, var: Var) -> Var:
+        """A copy of the part at hand of a whole buffer, for a loop to run over: a view of each
+        of its rows is made once, not once for every step."""
+        part = self.part
+        assert part is not None
+        if var.name not in part.copies:
+            shape = [
+                part.steps if x == part.axis else n
+                for x, n in zip(var.letters, var.shadow.shape, strict=True)
+            ]
+            copy = self.buffer(f"{var.name}_part", var.letters, shape, var.shadow.dtype)
+            part.body.append(f"copyto({self.block(copy)}, {self.block(var)})")
+            part.copies[var.name] = copy
+        copy = part.copies[var.name]
+        return Var(copy.name, var.letters, copy.shadow, True)
 
     def close(self, comment: Sequence[str]) -> None:
         """End the innermost loop and print it where it stands."""
@@ -299,6 +457,8 @@ class Source:
             return
         items = [item for item, _ in loop.rows.values()]
         lists = [rows for _, rows in loop.rows.values()]
+        if self.part and not self.loops and not self.part.even:
+            lists[0] += f"[:{self.part.count}]"
         self.emit("")
         for line in comment:
             self.emit(f"# {line}")

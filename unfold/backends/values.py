@@ -10,13 +10,14 @@ import numpy as np
 from unfold.axis import Axis
 from unfold.backends.places import Places
 from unfold.backends.products import emit_product
-from unfold.backends.storage import Letters, Var
+from unfold.backends.storage import Letter, Letters, Var
 from unfold.node import Node
 from unfold.op import Along, Elementwise
+from unfold.ops.index import Take
 from unfold.ops.linear import Contract
 from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
-from unfold.passes import SumOfProducts
+from unfold.passes import SumOfProducts, SumOfScatters
 from unfold.plan import CannotPlan
 from unfold.trace import Ref, trace
 
@@ -41,6 +42,8 @@ class Values(Places):
             pass
         elif op.name == "sum" and isinstance(op, Along) and alike:
             self.total(node, op, out)
+        elif isinstance(op, Take | SumOfScatters) and self.rows_at(node, out):
+            pass
         else:
             self.general(node, out)
 
@@ -74,6 +77,10 @@ class Values(Places):
             return False
         (slope,) = users[softmax]
         parts = self.plan.inputs(slope)
+        if any(
+            self.plan.chunk_of.get(u) is not self.plan.chunk_of.get(node) for u in (softmax, parts[-1], slope)
+        ):
+            return False
         if slope.op.name != "subtract" or parts[0] is not softmax or parts[1].op.name != "one_hot":
             return False
         if (
@@ -105,6 +112,39 @@ class Values(Places):
             return found
 
         self.source.cross_entropy(*map(flat, (o, y, out, self.vars[slope])))
+        return True
+
+    def rows_at(self, node: Node, out: Var) -> bool:
+        """Rows of a table at integer indices, or added there: an embedding and its gradient."""
+        source, (value, index) = self.source, self.plan.inputs(node)
+        looped = {loop.axis for loop in source.loops}
+        taken = isinstance(node.op, Take)
+        whole, rows = (self.var(value), out) if taken else (out, self.var(value))
+        at = self.var(index)
+        lead = [x for x in rows.letters if isinstance(x, Axis) and x not in looped]
+        same = [x for x in at.letters if x not in looped] == lead
+        if (
+            index.shape
+            or not same
+            or any(isinstance(x, Axis) for x in whole.letters)
+            or value.dtype != node.dtype
+        ):
+            return False
+
+        def flat(var: Var, *groups: list[Letter], copy: bool = True) -> Var | None:
+            ahead = [[x] for x in var.letters if x in looped]
+            return source.arrange(var, [*ahead, *groups], copy and not source.loops)
+
+        first, *rest = whole.letters
+        table = flat(whole, [first], rest, copy=taken)
+        picked = flat(rows, lead, [x for x in rows.letters if not isinstance(x, Axis)], copy=not taken)
+        where = flat(at, lead)
+        if table is None or picked is None or where is None:
+            return False
+        if taken:
+            source.gather(table, where, picked)
+        else:
+            source.scatter(picked, where, table)
         return True
 
     def joined(self, node: Node, op: Concat, out: Var) -> None:
@@ -161,10 +201,21 @@ class Values(Places):
         ahead, rest = [[x] for x in out.letters if x in looped], [x for x in out.letters if x not in looped]
         flat = source.arrange(var, [*front, summed, *([kept] if kept else [])], not source.loops)
         target = source.arrange(out, [*ahead, *([rest] if rest else [])], False)
-        if len(summed) != len(gone) or flat is None or target is None or len(kept) != len(rest):
+        if len(summed) == len(gone) and flat is not None and target is not None and len(kept) == len(rest):
+            source.total(flat, target)
+        elif node.dtype == "float" and set(kept) <= set(rest) and len(summed) == len(gone):
+            source.contract([var], out, [tuple(mine)], tuple(rest))
+        else:
             self.general(node, out)
-            return
-        source.total(flat, target)
+
+    def accumulate(self, node: Node) -> None:
+        """A sum over the axis whose parts are being printed: zero before, then the sum of each."""
+        total = self.vars[node] = self.place(node)
+        zero = f"{total.name}.fill(0)" if total.shadow.ndim else f"{total.name}[...] = 0"
+        self.source.lines.append(zero)
+        here = self.scratch(total, total.shadow.dtype, 0)
+        self.compute(node, here)
+        self.source.ufunc("add", [total, here], total)
 
     def elementwise(self, node: Node, out: Var) -> bool:
         """An elementwise operation as array calls that write into the place of its value."""
@@ -227,7 +278,8 @@ class Values(Places):
             for a in self.plan.order
             if a not in looped and (a in op.spans or any(a in self.var(u).letters for u in inputs))
         ]
-        spans = {axes.index(a): self.plan.bound.extents[a] for a in op.spans}
+        part = self.source.part
+        spans = {axes.index(a): self.plan.bound.extents[a] for a in op.spans if not part or a != part.axis}
         if isinstance(op, Along):
             op = op.bind(axes, len(inputs[0].shape))
         elif isinstance(op, SumOfProducts):
