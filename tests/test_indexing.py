@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from evaluation import run
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import unfold as uf
+from unfold.dims import evaluate
 
 
 @st.composite
@@ -75,3 +77,59 @@ def test_several_indices_by_data_choose_what_numpy_chooses(data: st.DataObject) 
     y = uf.input("a", *shape)[(*nodes, *rest)]
     got = run(uf.graph(y=y), a=a, **{f"i{k}": i for k, i in enumerate(arrays)})["y"]
     np.testing.assert_array_equal(got, a[(*arrays, *rest)])
+
+
+NAMED: list[tuple[Any, slice]] = [
+    (slice(None), slice(None)),
+    (slice(1, None), slice(1, None)),
+    (slice(None, -1), slice(None, -1)),
+    (slice(-2, None), slice(-2, None)),
+    (slice(-4, -1), slice(-4, -1)),
+    (slice("k", None), slice(2, None)),
+    (slice(None, "k"), slice(None, 2)),
+    (slice("k", "n"), slice(2, 6)),
+    (slice(1, 3, 1), slice(1, 3)),
+]
+
+
+@pytest.mark.parametrize(("key", "meant"), NAMED, ids=str)
+def test_a_slice_of_a_dimension_with_a_name_counts_from_both_its_ends(key: Any, meant: slice) -> None:
+    a, k = uf.input("a", "n", 2), uf.input("k", "k")
+    array = np.arange(12.0).reshape(6, 2)
+    y = a[key]
+    got = run(uf.graph(y=y, k=k), a=array, k=np.zeros(2))["y"]
+    np.testing.assert_array_equal(got, array[meant])
+    np.testing.assert_array_equal(run(uf.graph(y=a[-1], k=k), a=array, k=np.zeros(2))["y"], array[-1])
+    assert evaluate(y.shape[0], {"n": 6, "k": 2}) == len(array[meant])
+
+
+def test_the_size_of_a_slice_of_a_name_is_told_by_the_name() -> None:
+    a = uf.input("a", "n")
+    assert [a[1:].shape, a[:-1].shape, a[-2:].shape, a["k":].shape] == [
+        ("n - 1",),
+        ("n - 1",),
+        (2,),
+        ("-k + n",),
+    ]
+
+
+def test_take_along_an_axis_reads_step_by_step_what_its_indices_say() -> None:
+    t = uf.axis("t")
+    x, i, k = uf.input("x", 2, over=t), uf.input("i", over=t, dtype=int), uf.input("k", 2, over=t, dtype=int)
+    array, steps = np.arange(8.0).reshape(4, 2), np.array([4, 1, 1, 3])
+    pairs = np.array([[0, 3], [1, 1], [2, 0], [3, 2]])
+    arrays = {"x": array, "i": steps, "k": pairs}
+    one = run(uf.graph(y=uf.take(x[t], i[t], over=t)), **arrays)["y"]
+    np.testing.assert_array_equal(one, array[steps - 1])
+    each = run(uf.graph(y=uf.take_along_axis(x[t], k[t], over=t)), **arrays)["y"]
+    np.testing.assert_array_equal(each, np.take_along_axis(array, pairs, 0))
+    same = run(uf.graph(y=uf.take_along_axis(x[t], i[t] - 1, over=t)), **arrays)["y"]
+    np.testing.assert_array_equal(same, array[steps - 1])
+
+
+def test_whole_numbers_are_taken_along_an_axis_without_nan() -> None:
+    t = uf.axis("t")
+    k = uf.input("k", over=t, dtype=int)
+    y = uf.take(k[t], 9, over=t)
+    assert y.dtype == "int"
+    assert run(uf.graph(y=y), k=np.array([5, 6]))["y"] == 0

@@ -75,6 +75,10 @@ OPTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple[Any, ...]
     "silu": (uf.silu, lambda a: a * sigmoid(a), (FAR,)),
     "gelu": (uf.gelu, lambda a: a * special.ndtr(a), (FAR,)),
     "norm_pdf": (uf.norm_pdf, lambda a: np.exp(-a * a / 2) / np.sqrt(2 * np.pi), (FAR,)),
+    **{
+        f"power {b}": (lambda a, b=b: a**b, lambda a, b=b: a**b, (np.exp(A),))
+        for b in (-2, -1, 0, 0.5, 1, 2, 3)
+    },
     "erf": (uf.erf, special.erf, (np.linspace(-3, 3, 25),)),
     "glu": (uf.glu, lambda a: a[:, :2] * sigmoid(a[:, 2:]), (A,)),
     "glu along the first": (lambda a: uf.glu(a, 0), lambda a: a[:1] * sigmoid(a[1:]), (A[:2],)),
@@ -346,3 +350,17 @@ def test_an_option_means_what_it_means_in_numpy(name: str) -> None:
     got = np.asarray(run(uf.graph(y=out), **dict(zip("abc", arrays, strict=False)))["y"])
     assert tuple(map(int, out.shape)) == got.shape == want.shape
     np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-14)
+
+
+def test_powers_by_small_numbers_are_written_as_what_they_are() -> None:
+    a, k = uf.input("a"), uf.input("k", dtype=int)
+    assert a**1 is a
+    assert [(a**b).op.name for b in (2, -1, 3, 0.5)] == ["square", "reciprocal", "power", "power"]
+    assert (a ** uf.constant(2.0)).op.name == "square"
+    assert (k**2).op.name == "power"
+
+
+def test_erf_of_small_numbers_keeps_its_digits() -> None:
+    points = np.array([1e-300, 1e-12, 1e-3, 0.2, 0.4999, 0.5001])
+    got = run(uf.graph(y=uf.erf(uf.input("a", 6))), a=points)["y"]
+    np.testing.assert_allclose(got, special.erf(points), rtol=4e-15, atol=0)
