@@ -123,6 +123,7 @@ def test_an_adjoint_symbol_is_called_like_its_variable_and_lies_over_its_axes(t)
     roles = {u.op.label: (u.op.role, u.axes, u.shape) for u in symbols if isinstance(u.op, Symbol)}
     assert roles["dh"] == ("adjoint", (t,), ())
     assert roles["ds'"] == ("adjoint", (t,), ())  # ds is taken
+    assert all((u.where or "").startswith(__file__) for u in symbols)
     assert "ds" not in roles
 
 
