@@ -225,6 +225,12 @@ def test_a_parameter_that_does_not_matter_is_named() -> None:
     assert "dloss does not depend on b: second derivatives are zero" in second.notes
 
 
+def test_a_parameter_that_matters_linearly_does_not_disturb_second_derivatives() -> None:
+    first, last = uf.param("a", 2), uf.param("b", 4)
+    graph = uf.graph(loss=uf.sum(first) + uf.sum(uf.tanh(w) ** 2) + uf.sum(last**3))
+    assert uf.check(graph, "loss", order=2, a=np.ones(2), w=W, b=np.arange(4.0)).verdict == "OK"
+
+
 def test_a_sequence_of_one_step_is_checked() -> None:
     for order in (1, 2):
         assert uf.check(RNN, "loss", order=order, **data(1)).verdict == "OK"

@@ -45,11 +45,12 @@ def directional(
     return result, {name: x for name, x in given.items() if name in taken}
 
 
-def asymmetry(graph: Graph, wrt: Wrt, seed: int, bound: Binding) -> tuple[float, float]:
-    """|<u, H v> - <v, H u>| for a random u, and the total size of the terms."""
+def asymmetry(graph: Graph, places: Mapping[str, int], seed: int, bound: Binding) -> tuple[float, float]:
+    """|<u, H v> - <v, H u>| for a random u, and the total size of the terms; `places` says for
+    each name which v is its own."""
     rng = np.random.default_rng([seed, 3])
-    sources = adjoint.select(graph, wrt)
-    labels = [f"v_{i}" for i in range(len(sources))]
+    sources = adjoint.select(graph, list(places))
+    labels = [f"v_{places[name]}" for name in sources]
     v = {name: bound.arrays[name] for name in labels}
     u = {name: gaussian(rng, v[name].shape, v[name].dtype.kind == "c") for name in labels}
     joint = adjoint.with_gradients(graph, PRODUCT, sources, [PRODUCT])

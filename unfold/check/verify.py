@@ -105,7 +105,7 @@ def _check(
     report = replace(report, notes=(*report.notes, *([_linear(of, linear)] if linear else [])))
     if not report.ok:
         return report
-    error, size = asymmetry(second, names, seed, work.wide)
+    error, size = asymmetry(second, {n: selected.index(n) for n in names}, seed, work.wide)
     bound = float(allowed(float(np.finfo(np.float64).eps), size))
     if error <= bound:
         return replace(report, notes=(*report.notes, f"symmetric: <u, Hv> - <v, Hu> = {error:.1e}"))
