@@ -104,11 +104,15 @@ def test_unfold_reaches_viz_only_for_display():
     assert {m for m in reaching if not m.startswith(allowed)} == set()
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_everything_public_says_what_it_is(module):
+def load(module):
     if module in OPTIONAL:
         pytest.importorskip(OPTIONAL[module])
-    loaded = importlib.import_module(module)
+    return importlib.import_module(module)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_everything_public_says_what_it_is(module):
+    loaded = load(module)
     assert loaded.__doc__, module
     own = {n: v for n, v in vars(loaded).items() if getattr(v, "__module__", None) == module and n[0] != "_"}
     silent = []
@@ -129,7 +133,7 @@ def test_everything_public_says_what_it_is(module):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_the_examples_of_a_module_run(module):
-    loaded = importlib.import_module(module)
+    loaded = load(module)
     failed, _ = doctest.testmod(loaded, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     assert failed == 0
 
