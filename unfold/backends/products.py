@@ -6,6 +6,8 @@ from typing import Any
 
 from unfold.backends.storage import Letter, Letters, Source, Var
 
+WORTH = 64  # rows that a matrix is multiplied with, before it is worth a copy
+
 
 def emit_product(source: Source, a: Var, b: Var, out: Var) -> None:
     """Print `out = sum of a * b` over the letters that `out` lacks, as one product.
@@ -79,13 +81,29 @@ def _matmul(
         column = "[:, None]" if rows and columns else ""
         source.emit(f"multiply({source.here(x)}{column}, {source.here(y)}, {source.here(z)})")
     elif left[1] or not right[1]:
-        source.dot(x, y, z)
+        source.dot(x, _in_order(source, x, y), z)
     else:  # a vector times a matrix: the matrix first
         turned = _matrix(source, right[0], [right[1], summed], batch, copy)
         if turned is None:
             return False
         source.dot(turned, x, z)
     return True
+
+
+def _in_order(source: Source, x: Var, y: Var) -> Var:
+    """A transposed matrix that a loop multiplies rows with, copied once before the loop: a
+    product reads it a third faster."""
+    looped = [loop.axis for loop in source.loops]
+    fixed = y.shadow.ndim == 2 and not any(axis in y.letters for axis in looped)
+    times = x.shadow.size // max(1, len(y.shadow))  # rows, over all steps
+    many = source.row(x).ndim == 2 and source.row(x).shape[0] > 1 and times >= WORTH
+    if not (fixed and many and looped) or y.shadow.flags.c_contiguous:
+        return y
+    loops, source.loops = source.loops, []
+    copy = source.buffer(y.name, y.letters, y.shadow.shape, y.shadow.dtype)
+    source.copy(copy, y)
+    source.loops = loops
+    return copy
 
 
 def _einsum(source: Source, a: Var, b: Var, out: Var, la: Letters, lb: Letters, lo: Letters) -> None:
