@@ -82,6 +82,17 @@ class Plan:
         """The shape of one value."""
         return tuple(dims.evaluate(d, self.bound.sizes) for d in node.shape)
 
+    def pieces(self, node: Node) -> list[Node]:
+        """The values that lie in a concatenation, and those that lie in these."""
+        mine = [u for u, (joint, _, _) in self.part.items() if joint is node]
+        return [v for u in mine for v in (u, *self.pieces(u))]
+
+    def whole(self, node: Node) -> Node:
+        """The outermost concatenation that a value lies in, or the value itself."""
+        while node in self.part:
+            node = self.part[node][0]
+        return node
+
     def nest(self, node: Node) -> list[Loop]:
         """The loops around a node, outermost first."""
         return self._nests.get(node, [])
@@ -170,8 +181,9 @@ def _place(plan: Plan) -> None:
             or any(node is joint for joint, _, _ in plan.ahead.values())
         ):
             continue
-        inner = nest and node not in outputs and not node.op.structural and not isinstance(node.op, Symbol)
-        if inner and _stays(plan, node, delays.get(node, [])):
+        inner = nest and not node.op.structural and not isinstance(node.op, Symbol)
+        here = [node, *plan.pieces(node)]
+        if inner and all(u not in outputs and _stays(plan, u, delays.get(u, [])) for u in here):
             plan.rows.add(node)
             if delays.get(node):
                 plan.carried.add(node)
@@ -188,14 +200,15 @@ def _place(plan: Plan) -> None:
 def _join(plan: Plan, delays: dict[Node, list[Node]]) -> None:
     """Values that are concatenated are computed where the concatenation needs them."""
     for node in plan.graph.order:
-        if not isinstance(node.op, Concat) or node.op.dim != -1:
+        if not isinstance(node.op, Concat):
             continue
-        start = 0
+        start, dim = 0, node.op.dim
         for u in plan.inputs(node):
-            stop = start + plan.shape(u)[-1]
-            if _leads(plan, node, u, delays):
+            stop = start + plan.shape(u)[dim]
+            if dim == -1 and _leads(plan, node, u, delays):
                 plan.ahead[plan.resolve(u.inputs[0])] = (node, start, stop)
-            computed = not (u.op.leaf or u.op.structural or u.op.name in VIEWS or isinstance(u.op, Concat))
+            computed = not (u.op.leaf or u.op.structural or u.op.name in VIEWS)
+            computed = computed and all(u is not joint for joint, _, _ in plan.ahead.values())
             alone = u not in plan.part and u not in delays and plan.inputs(node).count(u) == 1
             if computed and alone and plan.axes(u) == plan.axes(node) and plan.nest(u) == plan.nest(node):
                 plan.part[u] = (node, start, stop)

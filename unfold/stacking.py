@@ -321,11 +321,22 @@ def _forward(graph: Graph, term: Node, outside: list[Node], size: int, bound: Bi
             weights.append(u.inputs[0])
             values.append(u.inputs[1])
         elif not u.axes and u.shape == term.shape:
-            weights.append(call("reshape", u, (*u.shape, 1)))
+            weights.append(u)
             values.append(constant(np.ones(1)))
         else:
             return None
-    return apply(term.op, apply(Concat(-1), *weights), apply(Concat(-1), *values))
+    return apply(Contract("ij,i->j"), apply(Concat(-2), *map(_on_its_side, weights)), apply(Concat(-1), *values))
+
+
+def _on_its_side(weight: Node) -> Node:
+    """The transpose of a matrix, a vector as a row: products read it faster. What a matrix is
+    joined or scaled from is turned, so that each part is written but once."""
+    first = weight.inputs[0] if weight.inputs else weight
+    if isinstance(weight.op, Concat) and weight.op.dim == -len(weight.shape):
+        return apply(Concat(-1), *map(_on_its_side, weight.inputs))
+    if weight.op.name == "multiply" and not weight.inputs[1].shape and not weight.inputs[1].axes:
+        return _on_its_side(first) * weight.inputs[1]
+    return call("transpose", weight) if len(weight.shape) > 1 else call("reshape", weight, (1, *weight.shape))
 
 
 def _backward(

@@ -24,24 +24,39 @@ def rows(array: Array) -> list[Array]:
 
 
 class SoftmaxCrossEntropy:
-    """loss = -log softmax(o)[y] and slope = softmax(o) - one_hot(y), row by row; slope may be o."""
+    """loss = -log softmax(o)[y] and slope = softmax(o) - one_hot(y), row by row; slope may be o.
+
+    Scores that lie within `NEAR` of each other share one maximum, which a reduction over
+    everything finds much faster than one for each row.
+    """
+
+    NEAR = 16
 
     def __init__(self, rows: int, classes: int, dtype: Any) -> None:
         self.form, self.rows, self.ones = (rows, classes), np.arange(rows), np.ones(classes, dtype)
-        self.top, self.total = np.empty((rows, 1), dtype), np.empty(rows, dtype)
+        self.top, self.least, self.one = np.empty((), dtype), np.empty((), dtype), np.array(1, dtype)
+        self.tops, self.total = np.empty((rows, 1), dtype), np.empty(rows, dtype)
+        self.column = self.total[:, None]
 
     def __call__(self, o: Array, y: Array, loss: Array, slope: Array) -> None:
         z, y, loss, out = o.reshape(self.form), y.reshape(-1), loss.reshape(-1), slope.reshape(self.form)
-        np.max(z, 1, self.top, True)
-        np.subtract(z, self.top, out)
+        near = False
+        if z.size:
+            numbers = z.reshape(-1)
+            np.maximum.reduce(numbers, 0, None, self.top)
+            np.minimum.reduce(numbers, 0, None, self.least)
+            near = self.top - self.least < self.NEAR
+        if not near:
+            np.maximum.reduce(z, 1, None, self.tops, True)
+        np.subtract(z, self.top if near else self.tops, out)
         at = (self.rows, y)
         chosen = out[at]
         np.exp(out, out)
         out.dot(self.ones, self.total)
         np.log(self.total, loss)
         np.subtract(loss, chosen, loss)
-        np.divide(out, self.total[:, None], out)
-        out[at] -= 1
+        np.divide(out, self.column, out)
+        out[at] = np.subtract(out[at], self.one, chosen)
 
 
 class Softmax:

@@ -19,6 +19,7 @@ from unfold.node import Constant, Named, Node
 from unfold.op import Elementwise
 from unfold.ops.index import Extent
 from unfold.ops.linear import Contract
+from unfold.ops.shape import Concat
 from unfold.ops.time import At, Delay, Place, Reverse, Size, Step, Structural, Zeros
 from unfold.passes import VIEWS
 from unfold.plan import CannotPlan, Plan
@@ -93,7 +94,9 @@ class Places:
             if joint not in self.vars:
                 self.vars[joint] = self.place(joint)
             whole = self.vars[joint]
-            key = [*[slice(None)] * (whole.shadow.ndim - 1), slice(start, stop)]
+            assert isinstance(joint.op, Concat)
+            key = [slice(None)] * whole.shadow.ndim
+            key[joint.op.dim] = slice(start, stop)
             return self.source.index(whole, key, whole.letters, self.wish(node))
         if node in self.plan.ahead:
             return self.place_ahead(node)
@@ -406,7 +409,7 @@ class Places:
         """A buffer of the right size that everybody has read, outside all loops."""
         if self.source.loops or "reuse" not in self.plan.optimise:
             return None
-        operands = {v for u in self.plan.inputs(node) for v in (u, self.plan.part.get(u, (u,))[0])}
+        operands = {v for u in self.plan.inputs(node) for v in (u, self.plan.whole(u))}
         for u in self.owned:
             if u in operands or u in self.plan.rows:
                 continue
@@ -419,7 +422,7 @@ class Places:
 
     def settled(self, node: Node) -> bool:
         """Whether everybody has read a value, and the pieces of it that lie in its place."""
-        pieces = [p for p, (whole, _, _) in self.plan.part.items() if whole is node]
+        pieces = self.plan.pieces(node)
         readers = [v for u in (node, *pieces) for v in self.plan.users.get(u, [])]
         return all(v in self.done for v in readers) and not any(p in self.keep for p in pieces)
 

@@ -117,7 +117,7 @@ class Values(Places):
             if (
                 not here
                 and self.source.loops
-                and node not in self.plan.rows
+                and self.plan.whole(node) not in self.plan.rows
                 and self.plan.loop_of.get(u) is not self.plan.loop_of[node]
             ):
                 loops, self.source.loops = self.source.loops, []  # the same at every step: before the loop
