@@ -20,7 +20,7 @@ from unfold.ops.reduce import Sum
 from unfold.ops.time import Delay, Structural
 
 Passed = tuple[Graph, dict[Node, Node]]  # the graph, and what became of each node
-OPTIMISATIONS = ("hoist", "fuse", "stack", "augment", "reuse")
+OPTIMISATIONS = ("hoist", "fuse", "stack", "pack", "augment", "reuse")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from unfold.graph import Graph
 from unfold.node import Node, Symbol
 from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
+from unfold.packing import pack
 from unfold.passes import VIEWS, Passed, fuse, hoist, inline, separate
 from unfold.stacking import augment, stack
 
@@ -124,8 +125,9 @@ def optimised(graph: Graph, bound: Binding, optimise: Iterable[str]) -> tuple[Gr
     chosen: dict[str, Callable[[Graph], Passed]] = {
         "fuse": fuse,
         "stack": stack,
-        "augment": partial(augment, bound=bound),
         "hoist": hoist,
+        "pack": pack,
+        "augment": partial(augment, bound=bound),
     }
     passes = [inline, *(chosen[name] for name in chosen if name in optimise), separate]
     for improve in passes:

@@ -23,7 +23,7 @@ from unfold.op import Along, Elementwise
 from unfold.ops.index import Narrow
 from unfold.ops.linear import Contract
 from unfold.ops.shape import Concat
-from unfold.ops.time import Delay
+from unfold.ops.time import Delay, zeros
 from unfold.passes import Passed, SumOfProducts, loops_of
 
 Replaced = dict[Node, Node]
@@ -97,8 +97,8 @@ def products(graph: Graph) -> Replaced:
     for members in groups.values():
         if len(members) > 1:
             members.sort(key=lambda n: _chain(graph, n))
-            all_of = apply(members[0].op, _concat([m.inputs[0] for m in members], -2), members[0].inputs[1])
-            out.update(zip(members, _pieces(all_of, [m.shape[0] for m in members], -1), strict=True))
+            all_of = apply(members[0].op, concat([m.inputs[0] for m in members], -2), members[0].inputs[1])
+            out.update(zip(members, pieces_of(all_of, [m.shape[0] for m in members], -1), strict=True))
     return out
 
 
@@ -130,7 +130,7 @@ def _chain(graph: Graph, node: Node) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _concat(nodes: list[Node], dim: int) -> Node:
+def concat(nodes: list[Node], dim: int) -> Node:
     """Values joined; pieces of one value, in order, are that value again."""
     first = nodes[0]
     if all(isinstance(n.op, Narrow) and n.inputs[0] is first.inputs[0] for n in nodes):
@@ -141,7 +141,8 @@ def _concat(nodes: list[Node], dim: int) -> Node:
     return apply(Concat(dim), *nodes)
 
 
-def _pieces(whole: Node, sizes: list[Dim], dim: int) -> list[Node]:
+def pieces_of(whole: Node, sizes: list[Dim], dim: int) -> list[Node]:
+    """A value in pieces of the given sizes along a dimension."""
     out, start = [], dims.canonical(0)
     for n in sizes:
         stop = dims.add(start, n)
@@ -178,7 +179,9 @@ def lift(graph: Graph) -> Replaced:
             if new is not None and not any(u.user in out for u in run):
                 out.update(
                     zip(
-                        (u.user for u in run), _pieces(new, [u.piece.shape[-1] for u in run], -1), strict=True
+                        (u.user for u in run),
+                        pieces_of(new, [u.piece.shape[-1] for u in run], -1),
+                        strict=True,
                     )
                 )
     return out
@@ -252,7 +255,7 @@ def _together(graph: Graph, whole: Node, run: list[_Use], part_of: Mapping[Node,
         ):
             return None
         else:
-            operands.append(_concat(theirs, -1))
+            operands.append(concat(theirs, -1))
     return apply(run[0].user.op, *operands)
 
 
@@ -325,7 +328,9 @@ def _forward(graph: Graph, term: Node, outside: list[Node], size: int, bound: Bi
             values.append(constant(np.ones(1)))
         else:
             return None
-    return apply(Contract("ij,i->j"), apply(Concat(-2), *map(_on_its_side, weights)), apply(Concat(-1), *values))
+    return apply(
+        Contract("ij,i->j"), apply(Concat(-2), *map(_on_its_side, weights)), apply(Concat(-1), *values)
+    )
 
 
 def _on_its_side(weight: Node) -> Node:
@@ -349,6 +354,11 @@ def _backward(
     if first is None or len(graph.users[inner]) != 1 or not outside:
         return None
     weights, values = [first[0]], [first[1]]
+    if isinstance(values[0].op, Narrow) and values[0].op.start == 0:  # with what lies behind it, times 0
+        whole = values[0].inputs[0]
+        behind = dims.subtract(whole.shape[-1], values[0].shape[-1])
+        weights.append(zeros((behind, *weights[0].shape[1:])))
+        values[0] = whole
     for u in outside:
         more = _transposed(u)
         if more is None or not _fits(more[0], size, bound, -2):
@@ -382,7 +392,7 @@ def sums(graph: Graph) -> Replaced:
         if len(terms) < 2:
             continue
         pairs = [pair for u in terms if (pair := _transposed(u))]
-        weights, values = _concat([w for w, _ in pairs], -2), _concat([v for _, v in pairs], -1)
+        weights, values = concat([w for w, _ in pairs], -2), concat([v for _, v in pairs], -1)
         joint = apply(Contract("ij,i->j"), weights, values)
         rest = [u for u in node.inputs if u not in terms]
         out[node] = call("add", joint, *rest) if rest else joint
@@ -407,6 +417,6 @@ def gradients(graph: Graph) -> Replaced:
             if len(members) == len(joint.inputs) and not any(m in out for m in members.values()):
                 whole = apply(op, joint, *([other] if other is not None else []))  # type: ignore[arg-type]
                 dim = -1 if other is None else -2
-                parts = _pieces(whole, sizes, dim)
+                parts = pieces_of(whole, sizes, dim)
                 out.update({members[u]: part for u, part in zip(joint.inputs, parts, strict=True)})
     return out

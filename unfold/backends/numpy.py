@@ -40,14 +40,14 @@ class SoftmaxCrossEntropy:
 
     def __call__(self, o: Array, y: Array, loss: Array, slope: Array) -> None:
         z, y, loss, out = o.reshape(self.form), y.reshape(-1), loss.reshape(-1), slope.reshape(self.form)
-        near = False
+        near: Any = False
         if z.size:
             numbers = z.reshape(-1)
-            np.maximum.reduce(numbers, 0, None, self.top)
-            np.minimum.reduce(numbers, 0, None, self.least)
+            np.maximum.reduce(numbers, 0, out=self.top)
+            np.minimum.reduce(numbers, 0, out=self.least)
             near = self.top - self.least < self.NEAR
         if not near:
-            np.maximum.reduce(z, 1, None, self.tops, True)
+            np.maximum.reduce(z, 1, out=self.tops, keepdims=True)
         np.subtract(z, self.top if near else self.tops, out)
         at = (self.rows, y)
         chosen = out[at]

@@ -188,6 +188,9 @@ class Source:
     def dot(self, a: Var, b: Var, out: Var) -> None:
         """The product of vectors and matrices."""
         here = self.here(out)
+        if any(self.row(v).ndim > 1 and not _whole(self.row(v)) for v in (a, b)):
+            self.emit(f"matmul({self.here(a)}, {self.here(b)}, {here})")  # `dot` would copy them
+            return
         product = f"{self.here(a, 'dot')}({self.here(b)}"
         if not self.row(out).ndim:
             self.emit(f"{here}[()] = {product})")
@@ -269,6 +272,10 @@ class Source:
             self.emit(f"for {', '.join(items)} in zip({', '.join(lists)}):")
         for line in loop.body or ["pass"]:
             self.emit("    " + line)
+
+
+def _whole(array: Array) -> bool:
+    return array.flags.c_contiguous or array.flags.f_contiguous
 
 
 def _nested(source: str, depth: int) -> str:
