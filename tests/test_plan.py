@@ -201,6 +201,20 @@ def test_what_multiplies_one_cotangent_is_one_call():
     assert not any(f"{name}(" in body for name in ("subtract", "negative"))
 
 
+@pytest.mark.parametrize("first", [0, -2])
+def test_the_gradient_of_an_embedding_counts_every_use(first):
+    t = uf.axis("t")
+    E, y, w = uf.param("E", 4, 3), uf.input("y", over=t, dtype=int), uf.input("w", 3, over=t)
+    graph = uf.graph(loss=uf.sum(uf.sum(uf.embedding(E, y[t]) * w[t]), over=t))
+    steps = np.array([1, first, 1, 3, first])
+    rng = np.random.default_rng(0)
+    arrays = {"E": rng.standard_normal((4, 3)), "y": steps, "w": rng.standard_normal((5, 3))}
+    _, found = graph.value_and_grad("loss", ["E"])(**arrays)
+    wanted = np.zeros((4, 3))
+    np.add.at(wanted, steps, arrays["w"])
+    np.testing.assert_allclose(found["E"], wanted)
+
+
 def test_the_source_names_its_equations():
     source = uf.systems.rnn().code("loss")
     assert "# h[t] = tanh(b + W @ h[t-1] + U @ x[t])" in source

@@ -15,6 +15,7 @@ from unfold.dims import Shape
 from unfold.graph import Graph, postorder, rebuild, rewriting
 from unfold.node import Node, Symbol, apply, call
 from unfold.op import Along, Elementwise, Op
+from unfold.ops.index import Scatter
 from unfold.ops.linear import Contract
 from unfold.ops.reduce import Sum
 from unfold.ops.time import Delay, Structural
@@ -186,7 +187,8 @@ def loops_of(graph: Graph) -> tuple[dict[Node, int], set[int]]:
 
 
 def fuse(graph: Graph) -> Passed:
-    """A sum over axes of a product nobody else needs becomes one contraction over stacked rows."""
+    """A sum over axes of a product nobody else needs becomes one contraction over stacked rows;
+    so does one of rows put in places (the gradient of an embedding): with rows one-hot."""
     kept = set(graph.outputs.values())
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node:
@@ -207,12 +209,10 @@ def fuse(graph: Graph) -> Passed:
             and not set(axes) & set(u.op.over)
         ):
             return apply(replace(u.op, over=(*u.op.over, *axes)), *u.inputs)
-        if (
-            len(graph.users[old]) > 1
-            or old in kept
-            or any(v.dtype != node.dtype for v in u.inputs)
-            or len(u.inputs) != 2
-        ):
+        if len(graph.users[old]) > 1 or old in kept:
+            return rebuild(node, inputs)
+        u = _one_hot(u)
+        if any(v.dtype != node.dtype for v in u.inputs) or len(u.inputs) != 2:
             return rebuild(node, inputs)
         spec = _spec(u)
         if spec is None or not all(any(a in v.axes for v in u.inputs) for a in axes):
@@ -220,6 +220,15 @@ def fuse(graph: Graph) -> Passed:
         return Node(SumOfProducts(spec, axes), u.inputs, node.axes, node.shape, node.dtype, node.where)
 
     return rewriting(graph, rule)
+
+
+def _one_hot(node: Node) -> Node:
+    """A vector in row i of zeros as the outer product with a one-hot vector."""
+    if not isinstance(node.op, Scatter) or node.op.ranks != (1, 0):
+        return node
+    value, i = node.inputs
+    i = call("where", call("less", i, 0), i + call("extent", node.op.size), i)
+    return apply(Contract("i,j->ij"), call("one_hot", i, node.op.size), value)
 
 
 def _inner(graph: Graph, node: Node, inputs: tuple[Node, ...]) -> Node | None:

@@ -63,15 +63,20 @@ class Softmax:
     """out = exp(a) / sum exp(a) along one dimension."""
 
     def __init__(self, shape: tuple[int, ...], dim: int, dtype: Any) -> None:
-        self.dim = dim
-        self.work = np.empty(tuple(1 if d == dim else n for d, n in enumerate(shape)), dtype)
+        self.shape, self.dim = shape, dim
+        if shape[dim] == np.prod(shape):  # a single vector
+            self.shape, self.dim = (shape[dim],), 0
+        self.work = np.empty(tuple(1 if d == self.dim else n for d, n in enumerate(self.shape)), dtype)
+        self.row = self.work[0, ...] if len(self.shape) == 1 else self.work
+        self.keep = len(self.shape) > 1
 
     def __call__(self, a: Array, out: Array) -> None:
-        np.maximum.reduce(a, axis=self.dim, out=self.work, keepdims=True)
-        np.subtract(a, self.work, out)
+        a, out = a.reshape(self.shape), out.reshape(self.shape)
+        np.maximum.reduce(a, axis=self.dim, out=self.row, keepdims=self.keep)
+        np.subtract(a, self.row, out)
         np.exp(out, out)
-        np.add.reduce(out, axis=self.dim, out=self.work, keepdims=True)
-        np.divide(out, self.work, out)
+        np.add.reduce(out, axis=self.dim, out=self.row, keepdims=self.keep)
+        np.divide(out, self.row, out)
 
 
 GLOBALS = {

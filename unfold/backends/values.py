@@ -53,7 +53,8 @@ class Values(Places):
         var, row = self.var(u), self.source.row(out)
         looped = {loop.axis for loop in self.source.loops}
         letters = [x for x in var.letters if x not in looped]
-        if var.letters != out.letters or len(op.over) != 1 or row.dtype.kind != "f" or not row.size:
+        alike = letters == [x for x in out.letters if x not in looped]
+        if not alike or len(op.over) != 1 or row.dtype.kind != "f" or not row.size:
             return False
         places = [letters.index(d if isinstance(d, Axis) else len(u.shape) + d) for d in op.over]
         work = self.source.name("softmax")
