@@ -7,6 +7,7 @@ front or behind, so that a delayed read is a view), or in a row that each step o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -57,6 +58,23 @@ class Plan:
             elif text := next((out[u] for u in self.users.get(node, []) if u in out), None):
                 out[node] = text
         return out
+
+    def told(
+        self, nodes: Iterable[Node], texts: Mapping[Node, str], all_texts: Mapping[str, str]
+    ) -> list[str]:
+        """The equations of a loop: those of its nodes, after those that they read and that went
+        into others (the gates of an LSTM are one value)."""
+        nodes = set(nodes)
+        own = [texts[n] for n in self._computed if n in nodes and n in self.labels and n in texts]
+        pieces = {n for n in self._computed if n.op.name in VIEWS and nodes & set(n.inputs)}
+        known = {self.labels[n] for n in self._computed if n in self.labels and n not in pieces}
+        gone = {label: text for label, text in all_texts.items() if label not in known}
+        out: list[str] = []
+        for text in own:
+            read = text.partition(" = ")[2]
+            out += [t for label, t in gone.items() if re.search(rf"(?<!\w){re.escape(label[:-1])}[],]", read)]
+            out.append(text)
+        return list(dict.fromkeys(out))
 
     @property
     def _computed(self) -> list[Node]:
@@ -209,12 +227,17 @@ def _join(plan: Plan, delays: dict[Node, list[Node]]) -> None:
             stop = start + plan.shape(u)[dim]
             if dim == -1 and _leads(plan, node, u, delays):
                 plan.ahead[plan.resolve(u.inputs[0])] = (node, start, stop)
-            computed = not (u.op.leaf or u.op.structural or u.op.name in VIEWS)
-            computed = computed and all(u is not joint for joint, _, _ in plan.ahead.values())
-            alone = u not in plan.part and u not in delays and plan.inputs(node).count(u) == 1
-            if computed and alone and plan.axes(u) == plan.axes(node) and plan.nest(u) == plan.nest(node):
+            if _in_place(plan, node, u, delays):
                 plan.part[u] = (node, start, stop)
             start = stop
+
+
+def _in_place(plan: Plan, joint: Node, u: Node, delays: dict[Node, list[Node]]) -> bool:
+    """Whether a value can be computed where it lies in a concatenation."""
+    computed = not (u.op.leaf or u.op.structural or u.op.name in VIEWS)
+    free = u not in plan.part and u not in delays and all(u is not j for j, _, _ in plan.ahead.values())
+    alike = plan.axes(u) == plan.axes(joint) and plan.nest(u) == plan.nest(joint)
+    return computed and free and alike and plan.inputs(joint).count(u) == 1
 
 
 def _leads(plan: Plan, joint: Node, u: Node, delays: dict[Node, list[Node]]) -> bool:
@@ -228,7 +251,7 @@ def _leads(plan: Plan, joint: Node, u: Node, delays: dict[Node, list[Node]]) -> 
     axes = {d.op.axis for d in delays[source] if isinstance(d.op, Delay)}
     fits = plan.axes(source) == plan.axes(joint) and plan.nest(source) == plan.nest(joint) == [loop]
     others = [v for v in plan.inputs(joint) if v is not u]
-    outside = all(plan.loop_of.get(v) is not loop for v in others)
+    outside = all(plan.loop_of.get(v) is not loop or _in_place(plan, joint, v, delays) for v in others)
     return (
         fits
         and outside

@@ -96,7 +96,7 @@ def products(graph: Graph) -> Replaced:
     out: Replaced = {}
     for members in groups.values():
         if len(members) > 1:
-            members.sort(key=lambda n: _chain(graph, n))
+            members.sort(key=lambda n: _chain(graph, n), reverse=True)
             all_of = apply(members[0].op, concat([m.inputs[0] for m in members], -2), members[0].inputs[1])
             out.update(zip(members, pieces_of(all_of, [m.shape[0] for m in members], -1), strict=True))
     return out
@@ -301,7 +301,7 @@ def _terms(graph: Graph, node: Node, part_of: Mapping[Node, int]) -> list[Node]:
     return out
 
 
-def _is_step_back(graph: Graph, node: Node) -> bool:
+def is_step_back(graph: Graph, node: Node) -> bool:
     """A read one step back of what is read in no other way."""
     if not isinstance(node.op, Delay) or abs(node.op.lag) != 1:
         return False
@@ -317,7 +317,7 @@ def _forward(graph: Graph, term: Node, outside: list[Node], size: int, bound: Bi
     if not (isinstance(term.op, Contract) and term.op.spec == "ij,j->i" and len(graph.users[term]) == 1):
         return None
     weights, values = [term.inputs[0]], [term.inputs[1]]
-    if not _is_step_back(graph, values[0]) or not _is_weight(weights[0]) or not outside:
+    if not is_step_back(graph, values[0]) or not _is_weight(weights[0]) or not outside:
         return None
     for u in outside:
         if isinstance(u.op, Contract) and u.op.spec == "ij,j->i" and _fits(u.inputs[0], size, bound, -1):
@@ -347,7 +347,7 @@ def _on_its_side(weight: Node) -> Node:
 def _backward(
     graph: Graph, term: Node, outside: list[Node], size: int, bound: Binding, fresh: Replaced
 ) -> Node | None:
-    if not _is_step_back(graph, term) or len(term.inputs) != 1 or len(graph.users[term]) != 1:
+    if not is_step_back(graph, term) or len(term.inputs) != 1 or len(graph.users[term]) != 1:
         return None
     inner = graph.definitions[term.inputs[0]]
     first = _transposed(inner)

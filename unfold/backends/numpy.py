@@ -109,7 +109,7 @@ def source(
     texts |= {
         name: f"{name} = {expression(u)}" for name, u in graph.outputs.items() if not isinstance(u.op, Symbol)
     }
-    printer = Printer(work, work.equations(texts), out)
+    printer = Printer(work, work.equations(texts), out, texts=texts)
     printer.print()
     names = out.env.pop("names")
     unused = [label for label in bound.arrays if label not in names]

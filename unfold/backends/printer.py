@@ -7,7 +7,7 @@ the previous step becomes a loop over rows, every result written in place.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from unfold import dependence
 from unfold.backends.storage import Loop, Var
@@ -22,6 +22,7 @@ from unfold.plan import CannotPlan
 class Printer(Values):
     """Prints one plan, node by node in the order of its schedule."""
 
+    texts: dict[str, str] = field(default_factory=dict)  # of all equations, by what they define
     told: str = ""  # the last comment
 
     def print(self) -> None:
@@ -60,9 +61,7 @@ class Printer(Values):
         if not (self.source.loops[-1].rows or self.source.loops[-1].at):
             raise CannotPlan("a loop without arrays over its axis")
         mine, self.carried = self.carried[first:], self.carried[:first]
-        told = dict.fromkeys(
-            self.equations[n] for n in loop.nodes if n in self.plan.labels and n in self.equations
-        )
+        told = self.plan.told(loop.nodes, self.equations, self.texts)
         inner = self.source.loops.pop()
         for node, row in mine:
             self.start(node, self.vars[row])
