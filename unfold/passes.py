@@ -24,7 +24,7 @@ from unfold.ops.reduce import Sum
 from unfold.ops.time import Delay, Structural
 
 Passed = tuple[Graph, dict[Node, Node]]  # the graph, and what became of each node
-OPTIMISATIONS = ("hoist", "fuse", "stack", "augment", "reuse", "chunk")
+OPTIMISATIONS = ("hoist", "fuse", "stack", "pack", "augment", "reuse", "chunk")
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,8 @@ def loops_of(graph: Graph) -> tuple[dict[Node, int], set[int]]:
 
 
 def fuse(graph: Graph) -> Passed:
-    """A sum over axes of a product nobody else needs becomes one contraction over stacked rows."""
+    """A sum over axes of a product nobody else needs becomes one contraction over stacked rows;
+    a sum of rows put in places (the gradient of an embedding) puts all rows in one array."""
     kept = set(graph.outputs.values())
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node:

@@ -7,6 +7,7 @@ front or behind, so that a delayed read is a view), or in a row that each step o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +22,7 @@ from unfold.graph import Graph
 from unfold.node import Node, Symbol
 from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
+from unfold.packing import pack
 from unfold.passes import VIEWS, Passed, fuse, hoist, inline, separate
 from unfold.stacking import augment, stack
 
@@ -60,6 +62,23 @@ class Plan:
                 out[node] = text
         return out
 
+    def told(
+        self, nodes: Iterable[Node], texts: Mapping[Node, str], all_texts: Mapping[str, str]
+    ) -> list[str]:
+        """The equations of a loop: those of its nodes, after those that they read and that went
+        into others (the gates of an LSTM are one value)."""
+        nodes = set(nodes)
+        own = [texts[n] for n in self._computed if n in nodes and n in self.labels and n in texts]
+        pieces = {n for n in self._computed if n.op.name in VIEWS and nodes & set(n.inputs)}
+        known = {self.labels[n] for n in self._computed if n in self.labels and n not in pieces}
+        gone = {label: text for label, text in all_texts.items() if label not in known}
+        out: list[str] = []
+        for text in own:
+            read = text.partition(" = ")[2]
+            out += [t for label, t in gone.items() if re.search(rf"(?<!\w){re.escape(label[:-1])}[],]", read)]
+            out.append(text)
+        return list(dict.fromkeys(out))
+
     @property
     def _computed(self) -> list[Node]:
         def nodes(items: Iterable[Node | Loop]) -> Iterable[Node]:
@@ -84,6 +103,17 @@ class Plan:
     def shape(self, node: Node) -> tuple[int, ...]:
         """The shape of one value."""
         return tuple(dims.evaluate(d, self.bound.sizes) for d in node.shape)
+
+    def pieces(self, node: Node) -> list[Node]:
+        """The values that lie in a concatenation, and those that lie in these."""
+        mine = [u for u, (joint, _, _) in self.part.items() if joint is node]
+        return [v for u in mine for v in (u, *self.pieces(u))]
+
+    def whole(self, node: Node) -> Node:
+        """The outermost concatenation that a value lies in, or the value itself."""
+        while node in self.part:
+            node = self.part[node][0]
+        return node
 
     def nest(self, node: Node) -> list[Loop]:
         """The loops around a node, outermost first."""
@@ -117,8 +147,9 @@ def optimised(graph: Graph, bound: Binding, optimise: Iterable[str]) -> tuple[Gr
     chosen: dict[str, Callable[[Graph], Passed]] = {
         "fuse": fuse,
         "stack": stack,
-        "augment": partial(augment, bound=bound),
         "hoist": hoist,
+        "pack": pack,
+        "augment": partial(augment, bound=bound),
     }
     passes = [inline, *(chosen[name] for name in chosen if name in optimise), separate]
     for improve in passes:
@@ -167,9 +198,6 @@ def _place(plan: Plan) -> None:
             delays.setdefault(plan.resolve(node.inputs[0]), []).append(node)
     if "stack" in plan.optimise:
         _join(plan, delays)
-    joined: dict[Node, list[Node]] = {}
-    for u, (joint, _, _) in plan.part.items():
-        joined.setdefault(joint, []).append(u)
     for node, nest in plan._nests.items():
         if (
             node in plan.part
@@ -178,7 +206,7 @@ def _place(plan: Plan) -> None:
         ):
             continue
         inner = nest and not node.op.structural and not isinstance(node.op, Symbol)
-        held = [node, *joined.get(node, [])]  # what lies in it is overwritten with it
+        held = [node, *plan.pieces(node)]  # what lies in it is overwritten with it
         if inner and all(u not in outputs and _stays(plan, u, delays.get(u, [])) for u in held):
             plan.rows.add(node)
             if delays.get(node):
@@ -196,19 +224,25 @@ def _place(plan: Plan) -> None:
 def _join(plan: Plan, delays: dict[Node, list[Node]]) -> None:
     """Values that are concatenated are computed where the concatenation needs them."""
     for node in plan.graph.order:
-        if not isinstance(node.op, Concat) or node.op.dim != -1:
+        if not isinstance(node.op, Concat):
             continue
-        start = 0
+        start, dim = 0, node.op.dim
         for u in plan.inputs(node):
-            stop = start + plan.shape(u)[-1]
-            if _leads(plan, node, u, delays):
+            stop = start + plan.shape(u)[dim]
+            if dim == -1 and _leads(plan, node, u, delays):
                 plan.ahead[plan.resolve(u.inputs[0])] = (node, start, stop)
-            computed = not (u.op.leaf or u.op.structural or u.op.name in VIEWS or isinstance(u.op, Concat))
-            alone = u not in plan.part and u not in delays and plan.inputs(node).count(u) == 1
-            alone = alone and plan.chunk_of.get(u) is plan.chunk_of.get(node)
-            if computed and alone and plan.axes(u) == plan.axes(node) and plan.nest(u) == plan.nest(node):
+            if _in_place(plan, node, u, delays):
                 plan.part[u] = (node, start, stop)
             start = stop
+
+
+def _in_place(plan: Plan, joint: Node, u: Node, delays: dict[Node, list[Node]]) -> bool:
+    """Whether a value can be computed where it lies in a concatenation."""
+    computed = not (u.op.leaf or u.op.structural or u.op.name in VIEWS)
+    free = u not in plan.part and u not in delays and all(u is not j for j, _, _ in plan.ahead.values())
+    alike = plan.axes(u) == plan.axes(joint) and plan.nest(u) == plan.nest(joint)
+    alike = alike and plan.chunk_of.get(u) is plan.chunk_of.get(joint)
+    return computed and free and alike and plan.inputs(joint).count(u) == 1
 
 
 def _leads(plan: Plan, joint: Node, u: Node, delays: dict[Node, list[Node]]) -> bool:
@@ -222,7 +256,7 @@ def _leads(plan: Plan, joint: Node, u: Node, delays: dict[Node, list[Node]]) -> 
     axes = {d.op.axis for d in delays[source] if isinstance(d.op, Delay)}
     fits = plan.axes(source) == plan.axes(joint) and plan.nest(source) == plan.nest(joint) == [loop]
     others = [v for v in plan.inputs(joint) if v is not u]
-    outside = all(plan.loop_of.get(v) is not loop for v in others)
+    outside = all(plan.loop_of.get(v) is not loop or _in_place(plan, joint, v, delays) for v in others)
     return (
         fits
         and outside

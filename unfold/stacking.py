@@ -23,7 +23,7 @@ from unfold.op import Along, Elementwise
 from unfold.ops.index import Narrow
 from unfold.ops.linear import Contract
 from unfold.ops.shape import Concat
-from unfold.ops.time import Delay
+from unfold.ops.time import Delay, zeros
 from unfold.passes import Passed, SumOfProducts, loops_of
 
 Replaced = dict[Node, Node]
@@ -96,9 +96,9 @@ def products(graph: Graph) -> Replaced:
     out: Replaced = {}
     for members in groups.values():
         if len(members) > 1:
-            members.sort(key=lambda n: _chain(graph, n))
-            all_of = apply(members[0].op, _concat([m.inputs[0] for m in members], -2), members[0].inputs[1])
-            out.update(zip(members, _pieces(all_of, [m.shape[0] for m in members], -1), strict=True))
+            members.sort(key=lambda n: _chain(graph, n), reverse=True)
+            all_of = apply(members[0].op, concat([m.inputs[0] for m in members], -2), members[0].inputs[1])
+            out.update(zip(members, pieces_of(all_of, [m.shape[0] for m in members], -1), strict=True))
     return out
 
 
@@ -130,7 +130,7 @@ def _chain(graph: Graph, node: Node) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _concat(nodes: list[Node], dim: int) -> Node:
+def concat(nodes: list[Node], dim: int) -> Node:
     """Values joined; pieces of one value, in order, are that value again."""
     first = nodes[0]
     if all(isinstance(n.op, Narrow) and n.inputs[0] is first.inputs[0] for n in nodes):
@@ -141,7 +141,8 @@ def _concat(nodes: list[Node], dim: int) -> Node:
     return apply(Concat(dim), *nodes)
 
 
-def _pieces(whole: Node, sizes: list[Dim], dim: int) -> list[Node]:
+def pieces_of(whole: Node, sizes: list[Dim], dim: int) -> list[Node]:
+    """A value in pieces of the given sizes along a dimension."""
     out, start = [], dims.canonical(0)
     for n in sizes:
         stop = dims.add(start, n)
@@ -178,7 +179,9 @@ def lift(graph: Graph) -> Replaced:
             if new is not None and not any(u.user in out for u in run):
                 out.update(
                     zip(
-                        (u.user for u in run), _pieces(new, [u.piece.shape[-1] for u in run], -1), strict=True
+                        (u.user for u in run),
+                        pieces_of(new, [u.piece.shape[-1] for u in run], -1),
+                        strict=True,
                     )
                 )
     return out
@@ -252,7 +255,7 @@ def _together(graph: Graph, whole: Node, run: list[_Use], part_of: Mapping[Node,
         ):
             return None
         else:
-            operands.append(_concat(theirs, -1))
+            operands.append(concat(theirs, -1))
     return apply(run[0].user.op, *operands)
 
 
@@ -298,7 +301,7 @@ def _terms(graph: Graph, node: Node, part_of: Mapping[Node, int]) -> list[Node]:
     return out
 
 
-def _is_step_back(graph: Graph, node: Node) -> bool:
+def is_step_back(graph: Graph, node: Node) -> bool:
     """A read one step back of what is read in no other way."""
     if not isinstance(node.op, Delay) or abs(node.op.lag) != 1:
         return False
@@ -314,30 +317,48 @@ def _forward(graph: Graph, term: Node, outside: list[Node], size: int, bound: Bi
     if not (isinstance(term.op, Contract) and term.op.spec == "ij,j->i" and len(graph.users[term]) == 1):
         return None
     weights, values = [term.inputs[0]], [term.inputs[1]]
-    if not _is_step_back(graph, values[0]) or not _is_weight(weights[0]) or not outside:
+    if not is_step_back(graph, values[0]) or not _is_weight(weights[0]) or not outside:
         return None
     for u in outside:
         if isinstance(u.op, Contract) and u.op.spec == "ij,j->i" and _fits(u.inputs[0], size, bound, -1):
             weights.append(u.inputs[0])
             values.append(u.inputs[1])
         elif not u.axes and u.shape == term.shape:
-            weights.append(call("reshape", u, (*u.shape, 1)))
+            weights.append(u)
             values.append(constant(np.ones(1)))
         else:
             return None
-    return apply(term.op, apply(Concat(-1), *weights), apply(Concat(-1), *values))
+    return apply(
+        Contract("ij,i->j"), apply(Concat(-2), *map(_on_its_side, weights)), apply(Concat(-1), *values)
+    )
+
+
+def _on_its_side(weight: Node) -> Node:
+    """The transpose of a matrix, a vector as a row: products read it faster. What a matrix is
+    joined or scaled from is turned, so that each part is written but once."""
+    first = weight.inputs[0] if weight.inputs else weight
+    if isinstance(weight.op, Concat) and weight.op.dim == -len(weight.shape):
+        return apply(Concat(-1), *map(_on_its_side, weight.inputs))
+    if weight.op.name == "multiply" and not weight.inputs[1].shape and not weight.inputs[1].axes:
+        return _on_its_side(first) * weight.inputs[1]
+    return call("transpose", weight) if len(weight.shape) > 1 else call("reshape", weight, (1, *weight.shape))
 
 
 def _backward(
     graph: Graph, term: Node, outside: list[Node], size: int, bound: Binding, fresh: Replaced
 ) -> Node | None:
-    if not _is_step_back(graph, term) or len(term.inputs) != 1 or len(graph.users[term]) != 1:
+    if not is_step_back(graph, term) or len(term.inputs) != 1 or len(graph.users[term]) != 1:
         return None
     inner = graph.definitions[term.inputs[0]]
     first = _transposed(inner)
     if first is None or len(graph.users[inner]) != 1 or not outside:
         return None
     weights, values = [first[0]], [first[1]]
+    if isinstance(values[0].op, Narrow) and values[0].op.start == 0:  # with what lies behind it, times 0
+        whole = values[0].inputs[0]
+        behind = dims.subtract(whole.shape[-1], values[0].shape[-1])
+        weights.append(zeros((behind, *weights[0].shape[1:])))
+        values[0] = whole
     for u in outside:
         more = _transposed(u)
         if more is None or not _fits(more[0], size, bound, -2):
@@ -371,7 +392,7 @@ def sums(graph: Graph) -> Replaced:
         if len(terms) < 2:
             continue
         pairs = [pair for u in terms if (pair := _transposed(u))]
-        weights, values = _concat([w for w, _ in pairs], -2), _concat([v for _, v in pairs], -1)
+        weights, values = concat([w for w, _ in pairs], -2), concat([v for _, v in pairs], -1)
         joint = apply(Contract("ij,i->j"), weights, values)
         rest = [u for u in node.inputs if u not in terms]
         out[node] = call("add", joint, *rest) if rest else joint
@@ -396,6 +417,6 @@ def gradients(graph: Graph) -> Replaced:
             if len(members) == len(joint.inputs) and not any(m in out for m in members.values()):
                 whole = apply(op, joint, *([other] if other is not None else []))  # type: ignore[arg-type]
                 dim = -1 if other is None else -2
-                parts = _pieces(whole, sizes, dim)
+                parts = pieces_of(whole, sizes, dim)
                 out.update({members[u]: part for u, part in zip(joint.inputs, parts, strict=True)})
     return out

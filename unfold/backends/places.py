@@ -16,6 +16,7 @@ from unfold.axis import Axis
 from unfold.backends.reuse import Reuse
 from unfold.backends.storage import Letters, Var
 from unfold.node import Named, Node
+from unfold.ops.shape import Concat
 from unfold.ops.time import At, Delay, Place, Reverse, Structural, Zeros
 from unfold.passes import VIEWS
 
@@ -31,7 +32,9 @@ class Places(Reuse):
             if joint not in self.vars:
                 self.vars[joint] = self.place(joint)
             whole = self.vars[joint]
-            key = [*[slice(None)] * (whole.shadow.ndim - 1), slice(start, stop)]
+            assert isinstance(joint.op, Concat)
+            key = [slice(None)] * whole.shadow.ndim
+            key[joint.op.dim] = slice(start, stop)
             return self.source.index(whole, key, whole.letters, self.wish(node))
         if node in self.plan.ahead:
             return self.place_ahead(node)
@@ -42,7 +45,9 @@ class Places(Reuse):
             letters = self.letters(node, whole=False)
             if node not in self.plan.carried:
                 self.own(node)
-            return self.source.buffer(self.wish(node), letters, self.extent(letters, node), self.dtype(node))
+            row = self.source.buffer(self.wish(node), letters, self.extent(letters, node), self.dtype(node))
+            self.source.rows.add(row.name)
+            return row
         letters = self.letters(node)
         pads = self.plan.pads.get(node, {})
         shape = self.extent(letters, node)

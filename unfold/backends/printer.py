@@ -7,7 +7,7 @@ the previous step becomes a loop over rows, every result written in place.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from unfold import dependence
 from unfold.axis import Axis
@@ -24,6 +24,7 @@ from unfold.plan import CannotPlan
 class Printer(Values):
     """Prints one plan, node by node in the order of its schedule."""
 
+    texts: dict[str, str] = field(default_factory=dict)  # of all equations, by what they define
     told: str = ""  # the last comment
 
     def print(self) -> None:
@@ -102,9 +103,7 @@ class Printer(Values):
         if not (self.source.loops[-1].rows or self.source.loops[-1].at):
             raise CannotPlan("a loop without arrays over its axis")
         mine, self.carried = self.carried[first:], self.carried[:first]
-        told = dict.fromkeys(
-            self.equations[n] for n in loop.nodes if n in self.plan.labels and n in self.equations
-        )
+        told = self.plan.told(loop.nodes, self.equations, self.texts)
         inner = self.source.loops.pop()
         part, self.source.part = self.source.part, None
         for node, row in mine:

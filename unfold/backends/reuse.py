@@ -71,7 +71,7 @@ class Reuse(Layout):
         over = part is not None  # what holds one part of an axis alone: everything else lives longer
         if part and part.axis not in letters:
             return None
-        operands = {v for u in self.plan.inputs(node) for v in (u, self.plan.part.get(u, (u,))[0])}
+        operands = {v for u in self.plan.inputs(node) for v in (u, self.plan.whole(u))}
         for u in self.owned:
             var = self.vars[u]
             if u in operands or u in self.plan.rows or (var.name in self.source.local) != over:
@@ -84,7 +84,7 @@ class Reuse(Layout):
 
     def settled(self, node: Node) -> bool:
         """Whether everybody has read a value, and the pieces of it that lie in its place."""
-        pieces = [p for p, (whole, _, _) in self.plan.part.items() if whole is node]
+        pieces = self.plan.pieces(node)
         readers = [v for u in (node, *pieces) for v in self.plan.users.get(u, [])]
         return all(v in self.done for v in readers) and not any(p in self.keep | self.saved for p in pieces)
 

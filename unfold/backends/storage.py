@@ -101,6 +101,7 @@ class Source:
     part: Part | None = None
     bounds: tuple[str, str, str] | None = None  # names: a part starts, stops, has so many steps
     local: set[str] = field(default_factory=set)  # the variables that hold one part of an axis
+    rows: set[str] = field(default_factory=set)  # the variables that each step overwrites
     env: dict[str, Any] = field(default_factory=dict)
     taken: set[str] = field(default_factory=lambda: set(RESERVED))
     views: dict[tuple[Any, ...], Var] = field(default_factory=dict)
@@ -184,8 +185,9 @@ class Source:
             else:
                 self.bind(var.static, line)
             self.views[key] = Var(name, letters, shadow, var.static, var.fresh)
-            if var.name in self.local:
-                self.local.add(name)
+            for kind in (self.local, self.rows):
+                if var.name in kind:
+                    kind.add(name)
         found = self.views[key]
         return Var(found.name, letters, shadow, found.static, found.fresh)
 
@@ -251,6 +253,9 @@ class Source:
     def dot(self, a: Var, b: Var, out: Var) -> None:
         """The product of vectors and matrices."""
         here = self.here(out)
+        if any(self.row(v).ndim > 1 and not _whole(self.row(v)) for v in (a, b)):
+            self.emit(f"matmul({self.here(a)}, {self.here(b)}, {here})")  # `dot` would copy them
+            return
         product = f"{self.here(a, 'dot')}({self.here(b)}"
         if not self.row(out).ndim:
             self.emit(f"{here}[()] = {product})")
@@ -468,6 +473,10 @@ class Source:
             self.emit(f"for {', '.join(items)} in zip({', '.join(lists)}):")
         for line in loop.body or ["pass"]:
             self.emit("    " + line)
+
+
+def _whole(array: Array) -> bool:
+    return array.flags.c_contiguous or array.flags.f_contiguous
 
 
 def _nested(source: str, depth: int) -> str:

@@ -10,13 +10,14 @@ import numpy as np
 from unfold.axis import Axis
 from unfold.backends.places import Places
 from unfold.backends.products import emit_product
-from unfold.backends.storage import Letter, Letters, Var
+from unfold.backends.storage import Letter, Letters, Source, Var
 from unfold.node import Node
 from unfold.op import Along, Elementwise
 from unfold.ops.index import Take
 from unfold.ops.linear import Contract
 from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
+from unfold.packing import Fan
 from unfold.passes import SumOfProducts, SumOfScatters
 from unfold.plan import CannotPlan
 from unfold.trace import Ref, trace
@@ -40,6 +41,8 @@ class Values(Places):
             op.name == "softmax" and isinstance(op, Along) and self.softmax(node, op, out)
         ):
             pass
+        elif isinstance(op, Fan) and alike:
+            self.fan(op.count, inputs, out)
         elif op.name == "sum" and isinstance(op, Along) and alike:
             self.total(node, op, out)
         elif isinstance(op, Take | SumOfScatters) and self.rows_at(node, out):
@@ -53,8 +56,8 @@ class Values(Places):
         var, row = self.var(u), self.source.row(out)
         looped = {loop.axis for loop in self.source.loops}
         letters = [x for x in var.letters if x not in looped]
-        same = letters == [x for x in out.letters if x not in looped]
-        if not same or len(op.over) != 1 or row.dtype.kind != "f" or not row.size:
+        alike = letters == [x for x in out.letters if x not in looped]
+        if not alike or len(op.over) != 1 or row.dtype.kind != "f" or not row.size:
             return False
         places = [letters.index(d if isinstance(d, Axis) else len(u.shape) + d) for d in op.over]
         self.source.softmax(var, out, places[0])
@@ -160,7 +163,7 @@ class Values(Places):
             if (
                 not here
                 and self.source.loops
-                and node not in self.plan.rows
+                and self.plan.whole(node) not in self.plan.rows
                 and not any(loop is self.plan.nest(node)[0] for loop in self.plan.nest(u))
             ):
                 loops, self.source.loops = self.source.loops, []  # the same at every step: before the loop
@@ -187,6 +190,44 @@ class Values(Places):
 
         a, b = (spelled(self.var(u), letters) for u, letters in zip(node.inputs, operands, strict=True))
         emit_product(self.source, a, b, spelled(out, result))
+
+    def fan(self, count: int, inputs: list[Node], out: Var) -> None:
+        """A value times several that lie end to end: it is repeated, by a product with ones where
+        that is cheaper than to broadcast."""
+        source = self.source
+        looped = {loop.axis for loop in source.loops}
+        letters = tuple(x for x in out.letters if x not in looped)
+        x, k = (self.aligned(u, letters, 1) for u in inputs)
+        size = x.shadow.shape[-1]
+
+        def apart(var: Var) -> Var:
+            shape = (*var.shadow.shape[:-1], count, size)
+            text = f"{{}}.reshape({', '.join(map(str, shape))})"
+            names = (*var.letters[:-1], "count", var.letters[-1])
+            return source.view(var, text, var.shadow.reshape(shape, copy=False), names)
+
+        row = source.row(x)
+        if row.size == size and row.ndim <= 2 and source.loops and type(source) is Source:
+            if ("repeat", count) not in self.spare:
+                name = source.name("repeat")
+                source.prepare.append(f"{name} = np.ones(({count}, 1), dtype)")
+                self.spare["repeat", count] = Var(name, ("count", 0), np.empty((count, 1)), True)
+            if row.ndim == 1:
+                key = [*[slice(None)] * (x.shadow.ndim - 1), None, slice(None)]
+                x = source.index(x, key, (*x.letters[:-1], "row", x.letters[-1]))
+            spot = ("repeated", count, size)
+            if spot not in self.spare:
+                self.spare[spot] = source.buffer("repeated", ("count", 0), (count, size), x.shadow.dtype)
+            repeated = self.spare[spot]
+            source.dot(self.spare["repeat", count], x, repeated)
+            shape = source.row(out).shape
+            text = f"{{}}.reshape({', '.join(map(str, shape))})"
+            flat = source.view(repeated, text, repeated.shadow.reshape(shape), letters)
+            source.ufunc("multiply", [flat, k], out)
+        else:
+            key = [*[slice(None)] * (x.shadow.ndim - 1), None, slice(None)]
+            spread = source.index(x, key, (*x.letters[:-1], "count", x.letters[-1]))
+            source.ufunc("multiply", [spread, apart(k)], apart(out))
 
     def total(self, node: Node, op: Along, out: Var) -> None:
         """A sum over leading axes or dimensions."""
