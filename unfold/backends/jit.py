@@ -17,7 +17,8 @@ import numpy as np
 from unfold.backends.kernels import LARGEST, SCALAR, Kernel, cost
 from unfold.backends.modules import has_blas
 from unfold.backends.records import Cell, Record, Steps, records
-from unfold.backends.storage import Letters, Source, Var
+from unfold.backends.source import Source
+from unfold.backends.storage import Letters, Var
 from unfold.binding import Array
 
 ALIGNED = 16  # numbers: buffers start at multiples of it

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from unfold.axis import Axis
-from unfold.backends.storage import Letters, Source, Var
+from unfold.backends.source import Source
+from unfold.backends.storage import Letters, Var
 from unfold.binding import Array
 from unfold.node import Constant, Named, Node
 from unfold.op import Elementwise

@@ -10,7 +10,7 @@ import numpy as np
 from unfold.backends.jit import JitSource
 from unfold.backends.modules import load, module
 from unfold.backends.printer import Printer
-from unfold.backends.storage import Source
+from unfold.backends.source import Source
 from unfold.binding import Array, Binding
 from unfold.graph import Graph
 from unfold.node import Symbol

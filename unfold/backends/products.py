@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from unfold.backends.storage import Letter, Letters, Source, Var
+from unfold.backends.source import Source
+from unfold.backends.storage import Letter, Letters, Var
 
 WORTH = 64  # rows that a matrix is multiplied with, before it is worth a copy
 

@@ -10,7 +10,8 @@ import numpy as np
 from unfold.axis import Axis
 from unfold.backends.places import Places
 from unfold.backends.products import emit_product
-from unfold.backends.storage import Letter, Letters, Source, Var
+from unfold.backends.source import Source
+from unfold.backends.storage import Letter, Letters, Var
 from unfold.node import Node
 from unfold.op import Along, Elementwise
 from unfold.ops.index import Take
