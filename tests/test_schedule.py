@@ -18,8 +18,9 @@ from unfold.binding import bind, example
 from unfold.dependence import Loop
 from unfold.errors import UnfoldError
 from unfold.node import Node, Symbol
+from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
-from unfold.passes import VIEWS
+from unfold.passes import OPTIMISATIONS, VIEWS
 from unfold.plan import CannotPlan, Plan, plan
 from unfold.run import _joint
 from unfold.unfolding import needs
@@ -189,3 +190,38 @@ def test_every_step_belongs_to_the_equation_it_leads_to(name):
             assert text == texts[made.labels[node]]
         else:
             assert text in {told[u] for u in made.users[node] if u in told}
+
+
+def copied(made: Plan) -> list[Node]:
+    """What a step computes or brings from the step before, and then copies into a concatenation."""
+    out = []
+    for joint in made.graph.order:
+        if isinstance(joint.op, Concat) and joint.op.dim == -1 and made.loop_of.get(joint):
+            for u in made.inputs(joint):
+                source = made.resolve(u.inputs[0]) if isinstance(u.op, Delay) else u
+                here = made.loop_of.get(source) is made.loop_of[joint]
+                lies = source in (made.ahead if source is not u else made.part)
+                out += [u] if here and not lies else []
+    return out
+
+
+@pytest.mark.parametrize("name", ["rnn", "stacked", "bidirectional", "encoder_decoder", "attention", "lstm"])
+def test_what_is_concatenated_is_computed_where_it_is_read(name):
+    made = planned(name, tuple(OPTIMISATIONS))
+    joints = [u for u in made.graph.order if isinstance(u.op, Concat)]
+    assert made.ahead
+    assert copied(made) == []
+    assert {joint for joint, _, _ in (*made.part.values(), *made.ahead.values())} <= set(joints)
+    for u, (joint, start, stop) in (*made.part.items(), *made.ahead.items()):
+        delayed = [
+            d for d in made.inputs(joint) if isinstance(d.op, Delay) and made.resolve(d.inputs[0]) is u
+        ]
+        (read,) = delayed or [u]
+        before = made.inputs(joint)[: made.inputs(joint).index(read)]
+        assert start == sum(made.shape(v)[-1] for v in before)
+        assert stop == start + made.shape(u)[-1]
+        assert made.axes(u) == made.axes(joint)
+        assert made.nest(u) == made.nest(joint)
+        assert u not in made.rows
+    assert not planned(name, ("hoist",)).part
+    assert not planned(name, ("hoist",)).ahead
