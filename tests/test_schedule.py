@@ -6,6 +6,7 @@ says, and whoever reads it must find that very value there.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -225,3 +226,37 @@ def test_what_is_concatenated_is_computed_where_it_is_read(name):
         assert u not in made.rows
     assert not planned(name, ("hoist",)).part
     assert not planned(name, ("hoist",)).ahead
+
+
+@pytest.mark.parametrize("name", ["hoist", "fuse", "stack", "augment"])
+def test_an_optimisation_that_is_named_is_done(name):
+    plain, made = planned("lstm", ()), planned("lstm", (name,))
+    assert [u.op for u in made.graph.order] != [u.op for u in plain.graph.order]
+    assert made.optimise == (name,)
+
+
+def test_an_output_that_is_the_state_before_is_kept_for_all_steps(t):
+    x, a = uf.input("x", over=t), uf.param("a")
+    h = uf.var("h", over=t)
+    h[0] = a
+    h[t] = uf.tanh(h[t - 1] + x[t])
+    graph = uf.graph(before=h[t - 1])
+    arrays = {"x": [0.5, -1.0, 2.0], "a": 0.25}
+    made = plan(graph, bind(graph, arrays), ())
+    assert made.written == {"before": (t,)}
+    assert not made.rows & {u for u, label in made.labels.items() if label == "h[t]"}
+    steps = [0.25]
+    for value in arrays["x"][:-1]:
+        steps.append(math.tanh(steps[-1] + value))
+    assert graph(**arrays).before.tolist() == pytest.approx(steps)
+
+
+def test_what_a_node_is_called_is_the_output_or_the_variable_it_defines(t):
+    x, y = uf.input("x", over=t), uf.input("y")
+    h = uf.var("h", over=t)
+    h[0] = 0
+    h[t] = uf.tanh(h[t - 1] + x[t])
+    graph = uf.graph(total=uf.sum(h[t], over=t), same=y)
+    made = plan(graph, example(graph, {}), ())
+    assert sorted(made.labels.values()) == ["h[0]", "h[t]", "total"]
+    assert {u.op.name for u, label in made.labels.items() if label == "total"} == {"sum"}
