@@ -171,6 +171,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, tuple[Any, ...] | None]] = {
         "reshape: shapes do not fit: a: (2, 3); 6 entries do not fill (4, 2)", ((2, 3),)),
     "reshape to no whole number": (lambda: uf.reshape(A, (4, -1)),
         "6 cannot be split into 4 equal parts", ((6,),)),
+    "reshape of names": (lambda: uf.reshape(V, ("m", -1)),
+        "reshape of v: (n) leaves no whole number for -1 in ('m', -1)", (("n",),)),
     "reshape with two left open": (lambda: uf.reshape(A, (-1, -1)),
         "a dimension cannot be negative: -1", None),
     "transpose in no order": (lambda: uf.transpose(A, (0, 0)),
@@ -198,7 +200,12 @@ def test_a_refusal_says_all_of_it(name: str) -> None:
     said = error.value.message.partition(", in `")[0]
     assert said.startswith(message) if message.endswith("declared at ") else said == message
     assert getattr(error.value, "shapes", None) == shapes
-    if name.split()[0] in ("scatter_add", "conv1d") or "that does not fit" in name or "do not fit" in message:
+    if (
+        name.split()[0] in ("scatter_add", "conv1d")
+        or name == "reshape of names"
+        or "that does not fit" in name
+        or "do not fit" in message
+    ):
         operation = {"einsum": "contract"}.get(
             name.split()[0], message.split(":")[0].replace("a @ a", "matmul")
         )
