@@ -200,14 +200,8 @@ def test_a_refusal_says_all_of_it(name: str) -> None:
     said = error.value.message.partition(", in `")[0]
     assert said.startswith(message) if message.endswith("declared at ") else said == message
     assert getattr(error.value, "shapes", None) == shapes
-    if (
-        name.split()[0] in ("scatter_add", "conv1d")
-        or name == "reshape of names"
-        or "that does not fit" in name
-        or "do not fit" in message
-    ):
-        operation = {"einsum": "contract"}.get(
-            name.split()[0], message.split(":")[0].replace("a @ a", "matmul")
-        )
-        assert error.value.operation == operation
+    operation = {"matmul that does not fit": "matmul", "reshape of names": "reshape"}.get(name)
+    if "do not fit" in message or message.startswith(("scatter_add:", "conv1d:")):
+        operation = message.partition(":")[0]
+    assert getattr(error.value, "operation", None) == operation
     assert isinstance(error.value, ShapeMismatch) == ("in `" in error.value.message)
