@@ -179,6 +179,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, tuple[Any, ...] | None]] = {
         "transpose: shapes do not fit: a: (2, 3); (0, 0) is no order of its dimensions", ((2, 3),)),
     "concat of different rows": (lambda: uf.concat(A, S),
         "concat: shapes do not fit: a: (2, 3) and s: (3, 3)", ((2, 3), (3, 3))),
+    "concat of other columns": (lambda: uf.concat(A, C[0, :2], axis=0),
+        "concat: shapes do not fit: a: (2, 3) and c[0, :2]: (2, 4)", ((2, 3), (2, 4))),
     "concat of ranks": (lambda: uf.concat(A, A[0]),
         "concat: shapes do not fit: a: (2, 3) and a[0]: (3)", ((2, 3), (3,))),
     "stack of different shapes": (lambda: uf.stack(A, S),
