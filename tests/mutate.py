@@ -35,15 +35,19 @@ from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.state import state
 
 ROOT = Path(__file__).parents[1]
-SUBJECTS = r"""adjoint|batching|dims|equations|errors|forward_mode|indexing|init|language|legality\w*|nodes|
-    numpy_functions|ops\w*|plan|schedule|systems|unfolding|wrt""".replace("\n    ", "")
+TESTS = {  # those that are about a part, of tests/test_*.py
+    "adjoint": "adjoint|errors|forward_mode|wrt",
+    "plan": "ops_plan|plan|schedule",
+    "ops": r"adjoint|forward_mode|indexing|numpy_functions|ops\w*|systems",
+}
+OTHERS = r"errors|lags|legality\w*|schedule"
 DOCTESTS = "tests/test_layers.py::test_the_examples_of_a_module_run"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("parts", nargs="+", help="adjoint, plan, ops, ops/reduce, ...")
-    parser.add_argument("--sample", type=int, help="how many mutants to try, drawn from a fixed seed")
+    parser.add_argument("--sample", type=int, help="how many mutants of each to try, drawn from a fixed seed")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--budget", type=float, default=10.0, help="seconds of tests for one mutant")
     parser.add_argument("--only", default="", help="a regular expression for the names of mutants")
@@ -52,16 +56,18 @@ def main() -> int:
         os.chdir(copy(Path(folder)))
         sys.path.insert(0, folder)
         os.environ |= {"HYPOTHESIS_PROFILE": "mutation", "MUTANT_UNDER_TEST": ""}
-        files = [
-            f for p in args.parts for f in [*Path("unfold").glob(f"{p}.py"), *Path("unfold", p).glob("*.py")]
-        ]
-        changes = {n: c for file in sorted(files) if file.name != "examples.py" for n, c in mutate(file)}
-        names = [n for n in changes if re.search(args.only, n)]
-        random.Random(0).shuffle(names)  # so that the first ones stand for all
-        found = sorted(Path("tests").glob("test_*.py"))
-        tests = [str(f) for f in found if re.fullmatch(SUBJECTS, f.stem[5:])]
-        trials = Trials(names[: args.sample], changes, args.jobs, args.budget)
-        return pytest.main(["-s", "--tb=no", "-p", "no:cacheprovider", *tests, DOCTESTS], plugins=[trials])
+        mutants: dict[str, str] = {}
+        for part in args.parts:
+            files = [*Path("unfold").glob(f"{part}.py"), *Path("unfold", part).glob("*.py")]
+            made = [m for f in sorted(files) if f.name != "examples.py" for m in mutate(f)]
+            random.Random(0).shuffle(made)  # so that the first ones stand for all
+            mutants |= [(name, change) for name, change in made if re.search(args.only, name)][: args.sample]
+        about = "|".join(TESTS.get(part.partition("/")[0], OTHERS) for part in args.parts)
+        tests = [str(f) for f in Path("tests").glob("test_*.py") if re.fullmatch(about, f.stem[5:])]
+        trials = Trials(mutants, args.jobs, args.budget)
+        return pytest.main(
+            ["-s", "--tb=no", "-p", "no:cacheprovider", *sorted(tests), DOCTESTS], plugins=[trials]
+        )
 
 
 def copy(folder: Path) -> Path:
@@ -94,8 +100,8 @@ def mutate(file: Path) -> Iterator[tuple[str, str]]:
 class Trials:
     """A pytest plugin: instead of running the tests once, it tries mutants on them."""
 
-    def __init__(self, names: list[str], changes: dict[str, str], jobs: int, budget: float):
-        self.names, self.changes, self.jobs, self.budget = names, changes, jobs, budget
+    def __init__(self, mutants: dict[str, str], jobs: int, budget: float):
+        self.mutants, self.jobs, self.budget = mutants, jobs, budget
         self.running: dict[int, str] = {}
         self.count: dict[str, Counter[str]] = defaultdict(Counter)
 
@@ -113,9 +119,9 @@ class Trials:
         return True
 
     def try_all(self, items: list[Any], reached: dict[str, list[int]], seconds: list[float]) -> None:
-        for k, name in enumerate(self.names):
+        for k, name in enumerate(self.mutants):
             total, chosen = 0.0, []
-            for i in sorted(reached[name.rpartition("__mutmut_")[0]], key=seconds.__getitem__):
+            for i in sorted(reached.get(name.rpartition("__mutmut_")[0], ()), key=seconds.__getitem__):
                 if total + seconds[i] <= self.budget:
                     chosen.append(items[i])
                     total += seconds[i]
@@ -123,7 +129,7 @@ class Trials:
                 self.finish()
             self.running[fork(name, 5 + 3 * total, lambda c=chosen: all(map(passes, c)))] = name
             if k % 100 == 99:
-                print(f"[{k + 1} of {len(self.names)}]", flush=True)
+                print(f"[{k + 1} of {len(self.mutants)}]", flush=True)
 
     def finish(self) -> None:
         """Wait for a mutant; one that no test noticed is printed."""
@@ -131,7 +137,7 @@ class Trials:
         name, ended = self.running.pop(pid), "killed" if status else "survived"
         self.count[name.rpartition(".")[0]][ended] += 1
         if not status:
-            print(f"\n{ended}: {name}\n{self.changes[name]}", flush=True)
+            print(f"\n{ended}: {name}\n{self.mutants[name]}", flush=True)
 
 
 def passes(item: Any) -> bool:
@@ -157,25 +163,24 @@ def fork(mutant: str, seconds: float, work: Callable[[], bool]) -> int:
 
 
 def survey(items: list[Any]) -> tuple[dict[str, list[int]], list[float]]:
-    """Which tests reach each function, and how long each test takes; all of them must pass."""
+    """Which tests reach each function, and how long each test takes. Those that fail are left out."""
+
+    reached: dict[str, list[int]] = defaultdict(list)
+    seconds: list[float] = []
+    kept = Path("survey.pickle")
 
     def work() -> bool:
-        reached, seconds = defaultdict(list), []
         for i, item in enumerate(items):
             start = time.process_time()
-            if not passes(item):
-                kept.write_text(item.nodeid)
-                return False
+            passed = passes(item)
             seconds.append(time.process_time() - start)
-            for function in state()._stats:
+            for function in state()._stats if passed else ():
                 reached[function].append(i)
             state()._stats.clear()
         kept.write_bytes(pickle.dumps((reached, seconds)))
         return True
 
-    kept = Path("survey.pickle")
-    if os.waitpid(fork("stats", 3000.0, work), 0)[1]:
-        raise SystemExit(f"without a mutant, a test fails: {kept.read_text()}")
+    os.waitpid(fork("stats", 3000.0, work), 0)
     found: tuple[dict[str, list[int]], list[float]] = pickle.loads(kept.read_bytes())
     return found
 

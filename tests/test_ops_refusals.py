@@ -171,12 +171,16 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, tuple[Any, ...] | None]] = {
         "reshape: shapes do not fit: a: (2, 3); 6 entries do not fill (4, 2)", ((2, 3),)),
     "reshape to no whole number": (lambda: uf.reshape(A, (4, -1)),
         "6 cannot be split into 4 equal parts", ((6,),)),
+    "reshape of names": (lambda: uf.reshape(V, ("m", -1)),
+        "reshape of v: (n) leaves no whole number for -1 in ('m', -1)", (("n",),)),
     "reshape with two left open": (lambda: uf.reshape(A, (-1, -1)),
         "a dimension cannot be negative: -1", None),
     "transpose in no order": (lambda: uf.transpose(A, (0, 0)),
         "transpose: shapes do not fit: a: (2, 3); (0, 0) is no order of its dimensions", ((2, 3),)),
     "concat of different rows": (lambda: uf.concat(A, S),
         "concat: shapes do not fit: a: (2, 3) and s: (3, 3)", ((2, 3), (3, 3))),
+    "concat of other columns": (lambda: uf.concat(A, C[0, :2], axis=0),
+        "concat: shapes do not fit: a: (2, 3) and c[0, :2]: (2, 4)", ((2, 3), (2, 4))),
     "concat of ranks": (lambda: uf.concat(A, A[0]),
         "concat: shapes do not fit: a: (2, 3) and a[0]: (3)", ((2, 3), (3,))),
     "stack of different shapes": (lambda: uf.stack(A, S),
@@ -198,9 +202,8 @@ def test_a_refusal_says_all_of_it(name: str) -> None:
     said = error.value.message.partition(", in `")[0]
     assert said.startswith(message) if message.endswith("declared at ") else said == message
     assert getattr(error.value, "shapes", None) == shapes
-    if name.split()[0] in ("scatter_add", "conv1d") or "that does not fit" in name or "do not fit" in message:
-        operation = {"einsum": "contract"}.get(
-            name.split()[0], message.split(":")[0].replace("a @ a", "matmul")
-        )
-        assert error.value.operation == operation
+    operation = {"matmul that does not fit": "matmul", "reshape of names": "reshape"}.get(name)
+    if "do not fit" in message or message.startswith(("scatter_add:", "conv1d:")):
+        operation = message.partition(":")[0]
+    assert getattr(error.value, "operation", None) == operation
     assert isinstance(error.value, ShapeMismatch) == ("in `" in error.value.message)

@@ -54,6 +54,9 @@ ROWS = {
         "hypot(a, b)", "sqrt(a**2 + b**2), without overflow; the gradient at 0 is 0",
         "`ct / where(y == 0, 1, y) * a`, `ct / where(y == 0, 1, y) * b`", "hypot",
     ),
+    "logical_xor": (
+        "logical_xor(a, b)", "a or b, not both", r"= `(a & logical_not(b)) \| (logical_not(a) & b)`", "",
+    ),
     "extent": ("extent(dim)", 'The size of a dimension as an expression: `uf.extent("hidden")`.', "", ""),
 }  # fmt: skip
 

@@ -6,6 +6,7 @@ says, and whoever reads it must find that very value there.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -18,8 +19,9 @@ from unfold.binding import bind, example
 from unfold.dependence import Loop
 from unfold.errors import UnfoldError
 from unfold.node import Node, Symbol
+from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
-from unfold.passes import VIEWS
+from unfold.passes import OPTIMISATIONS, VIEWS
 from unfold.plan import CannotPlan, Plan, plan
 from unfold.run import _joint
 from unfold.unfolding import needs
@@ -160,7 +162,7 @@ def test_a_wavefront_is_left_to_the_reference():
     h[i, j.last + 1] = h[i, 0] = h[i, -1] = 0
     h[i, j] = h[i - 1, j + 1] + h[i + 1, j - 2] + 1
     graph = uf.graph(h=h[i, j])
-    with pytest.raises(CannotPlan, match="a wavefront over i, j"):
+    with pytest.raises(CannotPlan, match=r"^a wavefront over i, j$"):
         plan(graph, example(graph, {}), ())
     assert issubclass(CannotPlan, UnfoldError)
     assert graph(i=2, j=3).h.tolist() == [[1, 1, 3], [2, 4, 1]]
@@ -174,7 +176,7 @@ def test_a_retimed_loop_inside_another_is_left_to_the_reference():
     h[i, j] = g[i, j + 1] + h[i - 1, j]
     g[i, j] = h[i, j - 2] + 1
     graph = uf.graph(h=h[i, j])
-    with pytest.raises(CannotPlan, match="a retimed loop inside another"):
+    with pytest.raises(CannotPlan, match=r"^a retimed loop inside another$"):
         plan(graph, example(graph, {}), ())
     assert graph(i=2, j=3).h.tolist() == [[1, 2, 0], [2, 5, 0]]
 
@@ -189,3 +191,72 @@ def test_every_step_belongs_to_the_equation_it_leads_to(name):
             assert text == texts[made.labels[node]]
         else:
             assert text in {told[u] for u in made.users[node] if u in told}
+
+
+def copied(made: Plan) -> list[Node]:
+    """What a step computes or brings from the step before, and then copies into a concatenation."""
+    out = []
+    for joint in made.graph.order:
+        if isinstance(joint.op, Concat) and joint.op.dim == -1 and made.loop_of.get(joint):
+            for u in made.inputs(joint):
+                source = made.resolve(u.inputs[0]) if isinstance(u.op, Delay) else u
+                here = made.loop_of.get(source) is made.loop_of[joint]
+                lies = source in (made.ahead if source is not u else made.part)
+                out += [u] if here and not lies else []
+    return out
+
+
+@pytest.mark.parametrize("name", ["rnn", "stacked", "bidirectional", "encoder_decoder", "attention", "lstm"])
+def test_what_is_concatenated_is_computed_where_it_is_read(name):
+    made = planned(name, tuple(OPTIMISATIONS))
+    joints = [u for u in made.graph.order if isinstance(u.op, Concat)]
+    assert made.ahead
+    assert copied(made) == []
+    assert {joint for joint, _, _ in (*made.part.values(), *made.ahead.values())} <= set(joints)
+    for u, (joint, start, stop) in (*made.part.items(), *made.ahead.items()):
+        delayed = [
+            d for d in made.inputs(joint) if isinstance(d.op, Delay) and made.resolve(d.inputs[0]) is u
+        ]
+        (read,) = delayed or [u]
+        before = made.inputs(joint)[: made.inputs(joint).index(read)]
+        assert start == sum(made.shape(v)[-1] for v in before)
+        assert stop == start + made.shape(u)[-1]
+        assert made.axes(u) == made.axes(joint)
+        assert made.nest(u) == made.nest(joint)
+        assert u not in made.rows
+    assert not planned(name, ("hoist",)).part
+    assert not planned(name, ("hoist",)).ahead
+
+
+@pytest.mark.parametrize("name", ["hoist", "fuse", "stack", "augment"])
+def test_an_optimisation_that_is_named_is_done(name):
+    plain, made = planned("lstm", ()), planned("lstm", (name,))
+    assert [u.op for u in made.graph.order] != [u.op for u in plain.graph.order]
+    assert made.optimise == (name,)
+
+
+def test_an_output_that_is_the_state_before_is_kept_for_all_steps(t):
+    x, a = uf.input("x", over=t), uf.param("a")
+    h = uf.var("h", over=t)
+    h[0] = a
+    h[t] = uf.tanh(h[t - 1] + x[t])
+    graph = uf.graph(before=h[t - 1])
+    arrays = {"x": [0.5, -1.0, 2.0], "a": 0.25}
+    made = plan(graph, bind(graph, arrays), ())
+    assert made.written == {"before": (t,)}
+    assert not made.rows & {u for u, label in made.labels.items() if label == "h[t]"}
+    steps = [0.25]
+    for value in arrays["x"][:-1]:
+        steps.append(math.tanh(steps[-1] + value))
+    assert graph(**arrays).before.tolist() == pytest.approx(steps)
+
+
+def test_what_a_node_is_called_is_the_output_or_the_variable_it_defines(t):
+    x, y = uf.input("x", over=t), uf.input("y")
+    h = uf.var("h", over=t)
+    h[0] = 0
+    h[t] = uf.tanh(h[t - 1] + x[t])
+    graph = uf.graph(total=uf.sum(h[t], over=t), same=y)
+    made = plan(graph, example(graph, {}), ())
+    assert sorted(made.labels.values()) == ["h[0]", "h[t]", "total"]
+    assert {u.op.name for u, label in made.labels.items() if label == "total"} == {"sum"}
