@@ -90,6 +90,15 @@ def test_a_gradient_that_is_zero_because_its_terms_cancel_is_right() -> None:
     assert report.error <= report.allowed < 1e-12
 
 
+def test_second_derivatives_that_cancel_are_right() -> None:
+    p = uf.param("p", 2)
+    graph = uf.graph(loss=uf.sum(uf.tanh(uf.sum(uf.softmax(abs(p)))) ** 2 * np.ones(3)))
+    for k in range(20):
+        point = np.random.default_rng(k).normal(size=2)
+        report = uf.check(graph, "loss", order=2, p=point)
+        assert report.verdict == "OK", str(report)
+
+
 def test_a_choice_stays_what_it_was_when_rounding_is_measured() -> None:
     a, b = uf.param("a", 4), uf.param("b", 4)
     graph = uf.graph(y=uf.sum(uf.where(a + 0.0 < b + 0.0, 1e9 * a, b)))

@@ -231,6 +231,14 @@ def test_a_parameter_that_matters_linearly_does_not_disturb_second_derivatives()
     assert uf.check(graph, "loss", order=2, a=np.ones(2), w=W, b=np.arange(4.0)).verdict == "OK"
 
 
+def test_a_check_of_second_order_is_one_of_first_order_too() -> None:
+    with engine_mutant("one reader only"):
+        graph = uf.graph(loss=uf.sum(w * uf.tanh(w)))
+        report = uf.check(graph, "loss", order=2, w=W)
+    assert report.verdict == "WRONG"
+    assert report.order == 1
+
+
 def test_a_sequence_of_one_step_is_checked() -> None:
     for order in (1, 2):
         assert uf.check(RNN, "loss", order=order, **data(1)).verdict == "OK"
