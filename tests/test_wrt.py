@@ -161,9 +161,9 @@ def test_a_rule_may_leave_out_what_is_the_same_at_every_entry():
             return (ct,)
 
     a = uf.param("a", 3)
-    gradient = uf.graph(y=uf.operation(Total)(a * a)).grad("y")
+    gradient = uf.graph(y=uf.operation(Total)(a)).grad("y")
     assert gradient.outputs["a"].shape == (3,)
-    assert gradient(a=[1.0, 2.0, 3.0])["a"].tolist() == [2, 4, 6]
+    assert gradient(a=[1.0, 2.0, 3.0])["a"].tolist() == [1, 1, 1]
 
 
 def test_a_gradient_reads_the_variables_not_their_equations_again(t):
