@@ -260,3 +260,22 @@ def test_what_a_node_is_called_is_the_output_or_the_variable_it_defines(t):
     made = plan(graph, example(graph, {}), ())
     assert sorted(made.labels.values()) == ["h[0]", "h[t]", "total"]
     assert {u.op.name for u, label in made.labels.items() if label == "total"} == {"sum"}
+
+
+def test_outputs_over_the_axis_of_a_loop_are_kept_for_all_steps(t):
+    x, a = uf.input("x", over=t), uf.param("a")
+    h, g = uf.var("h", over=t), uf.var("g", over=t)
+    h[0] = a
+    g[t] = uf.tanh(h[t - 1] * x[t])
+    h[t] = g[t] + h[t - 1] * 0.5
+    graph = uf.graph(h=h[t], g=g[t], twice=2 * (h[t - 1] * x[t]))
+    arrays = {"x": [0.5, -1.0, 2.0], "a": 0.25}
+    made = plan(graph, bind(graph, arrays), ())
+    assert not made.rows & {made.resolve(u) for u in made.graph.outputs.values()}
+    before, want = 0.25, []
+    for value in arrays["x"]:
+        product = before * value
+        before = math.tanh(product) + before * 0.5
+        want.append((before, math.tanh(product), 2 * product))
+    got = graph.compile("numpy")(**arrays)
+    assert list(zip(got.h, got.g, got.twice, strict=True)) == [pytest.approx(w) for w in want]
