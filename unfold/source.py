@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import sys
+from functools import cache
 
 _INNER = (
     "unfold.node",
@@ -19,20 +20,21 @@ _INNER = (
 def caller() -> str | None:
     """`file:line` of the equation being written; None inside a transformation."""
     frame = sys._getframe(1)
-    while frame is not None:
-        module = frame.f_globals.get("__name__", "")
-        if module != __name__ and not _within(module, _INNER):
-            if _within(module, ("unfold",)) and not _within(module, ("unfold.systems",)):
-                return None
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-        if frame.f_back is None:
-            return None
+    while (kind := _kind(frame.f_globals.get("__name__", ""))) == "inner" and frame.f_back is not None:
         frame = frame.f_back
-    return None
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if kind == "user" else None
 
 
-def _within(module: str, packages: tuple[str, ...]) -> bool:
-    return any(module == p or module.startswith(p + ".") for p in packages)
+@cache
+def _kind(module: str) -> str:
+    """Whose frames those of a module are: of whoever is asked, of a transformation, or the user's."""
+
+    def within(packages: tuple[str, ...]) -> bool:
+        return any(module == p or module.startswith(p + ".") for p in packages)
+
+    if module == __name__ or within(_INNER):
+        return "inner"
+    return "library" if within(("unfold",)) and not within(("unfold.systems",)) else "user"
 
 
 def line(where: str | None) -> str:
