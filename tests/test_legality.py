@@ -138,13 +138,15 @@ def test_a_diagonal_system_runs_along_a_wavefront():
     assert_an_order(graph, {i: 4, j: 3})
 
 
-def test_an_attention_loop_runs_over_the_decoder_only():
-    i, j = uf.axis("i"), uf.axis("j")
+@pytest.mark.parametrize("order", ["ij", "ji"])
+def test_an_attention_loop_runs_over_the_decoder_only(order):
+    i, j = axes = uf.axis("i"), uf.axis("j")
+    over = axes if order == "ij" else axes[::-1]
     x, d = uf.input("x", over=i), uf.var("d", over=j)
-    a = uf.var("a", over=(j, i))
+    a = uf.var("a", over=over)
     d[0] = 0
-    a[j, i] = uf.softmax(d[j - 1] * x[i], over=i)
-    d[j] = uf.sum(a[j, i] * x[i], over=i)
+    a[over] = uf.softmax(x[i] * d[j - 1], over=i)
+    d[j] = uf.sum(a[over] * x[i], over=i)
     graph = uf.graph(d=d[j])
     loops = [item for item in schedule(graph) if isinstance(item, Loop)]
     assert [loop.direction for loop in loops] == [((j, 1),)]

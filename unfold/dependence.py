@@ -47,12 +47,10 @@ Schedule = list[Node | Loop]
 def schedule(graph: Graph) -> Schedule:
     """An order of computation for every number of steps: single nodes (all steps at once)
     and loops. Raises a `DefinitionError` naming the offending cycle where there is none."""
-    return _schedule(graph, graph.order, edges(graph), ())
+    return _schedule(graph.order, edges(graph))
 
 
-def _schedule(
-    graph: Graph, nodes: Iterable[Node], edges: list[Edge], outer: tuple[tuple[Axis, int], ...]
-) -> Schedule:
+def _schedule(nodes: Iterable[Node], edges: list[Edge]) -> Schedule:
     nodes = list(nodes)
     result: Schedule = []
     parts = components(nodes, edges)
@@ -63,13 +61,13 @@ def _schedule(
             inner[part_of[e.source]].append(e)
     for part, own in zip(parts, inner, strict=True):
         if own:
-            result.append(_loop(graph, part, own))
+            result.append(_loop(part, own))
         else:
             result.extend(part)
     return result
 
 
-def _loop(graph: Graph, nodes: list[Node], edges: list[Edge]) -> Loop:
+def _loop(nodes: list[Node], edges: list[Edge]) -> Loop:
     """A loop for one cyclic component: try directions, retime, recurse on what is left."""
     axes = list(dict.fromkeys(a for n in nodes for a in n.axes))
     evidence: DefinitionError | None = None
@@ -90,14 +88,14 @@ def _loop(graph: Graph, nodes: list[Node], edges: list[Edge]) -> Loop:
         if len(left) == len(edges):
             continue
         try:
-            body = _schedule(graph, nodes, left, direction)
+            body = _schedule(nodes, left)
         except DefinitionError as error:
             evidence = evidence or error
             continue
         return Loop(direction, offsets, tuple(body))
     lagged = [e for e in edges if not e.whole]
     if len(lagged) < len(edges):
-        _schedule(graph, nodes, lagged, ())  # when the lags alone forbid it, that says more
+        _schedule(nodes, lagged)  # when the lags alone forbid it, that says more
     raise evidence or explain(nodes, edges, axes)
 
 
