@@ -136,6 +136,7 @@ def test_adjoints_along_an_axis_are_a_jacobian(t):
     graph = uf.graph(h=h[t.last])
     seed = uf.where(uf.equal(uf.step(i), 1 + np.arange(3)), 1.0, 0.0)
     found, definitions = adjoints(graph, {graph.outputs["h"]: seed}, [graph.params["v"]], (i,))
+    assert [str(symbol.op) for symbol in definitions] == ["dh[t, i]", "dh[0, i]"]
     jacobian = Graph({"J": found[graph.params["v"]]}, {**dict(graph.definitions), **definitions})
     arrays = {"x": np.array([0.5, -1.5]), "v": np.array([0.1, 0.2, 0.3])}
     got = jacobian.compile("reference")(**arrays)["J"]
@@ -183,3 +184,13 @@ def test_a_gradient_off_the_path_is_zero_of_its_own_kind():
         "a": ("float", ()),
         "z": ("complex", (2,)),
     }
+
+
+def test_an_adjoint_that_needs_no_loop_is_written_where_it_is_read(t):
+    x, a = uf.input("x", over=t), uf.param("a")
+    h, o = uf.var("h", over=t), uf.var("o", over=t)
+    h[0] = 0
+    h[t] = uf.tanh(a * h[t - 1] + x[t])
+    o[t] = h[t] * h[t] * a
+    gradient = uf.graph(loss=uf.sum(o[t], over=t)).grad("loss")
+    assert {str(u.op) for u in gradient.symbols.values()} == {"dh[t]", "h[t]", "h[0]"}
