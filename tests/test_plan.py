@@ -10,7 +10,6 @@ import pytest
 from random_systems import model
 
 import unfold as uf
-from unfold.backends import jit
 from unfold.backends import numpy as printed
 from unfold.binding import bind, example
 from unfold.passes import OPTIMISATIONS
@@ -203,50 +202,3 @@ def test_an_unknown_optimisation_or_backend_is_refused():
         graph.compile(optimise=["speed"])
     with pytest.raises(uf.UnfoldError, match="no backend 'tpu'; there are numpy"):
         graph.compile(backend="tpu")
-
-
-# ---------------------------------------------------------------------- compiled loops
-needs_numba = pytest.mark.skipif(
-    not jit.available(), reason="Numba is not installed (pip install 'unfold[jit]')"
-)
-
-
-@needs_numba
-@pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "bidirectional", "grid", "attention"])
-def test_compiled_loops_agree(name, tmp_path, monkeypatch):
-    monkeypatch.setenv("UNFOLD_CACHE", str(tmp_path))
-    graph = _joint(uf.systems.SYSTEMS[name]().batch("n"), "loss", None)
-    rng = np.random.default_rng(0)
-    arrays = {
-        k: rng.integers(0, 3, a.shape) if a.dtype.kind == "i" else rng.standard_normal(a.shape)
-        for k, a in example(graph, {}).arrays.items()
-    }
-    agree(graph, arrays, 1e-9, jit=True)
-
-
-@needs_numba
-def test_a_damaged_cache_is_rebuilt(tmp_path, monkeypatch):
-    monkeypatch.setenv("UNFOLD_CACHE", str(tmp_path))
-    graph, arrays = rnn(t=4)
-    agree(graph, arrays, 1e-9, [None], jit=True)
-    kept = list(tmp_path.rglob("*.nb*"))
-    assert kept
-    for path in kept:
-        path.write_bytes(b"not what was written")
-    for path in tmp_path.glob("*.py"):
-        path.write_text("damaged")
-    agree(graph, arrays, 1e-9, [None], jit=True)
-
-
-@needs_numba
-def test_a_loop_that_is_not_compiled_says_why():
-    source = uf.systems.rnn().batch("n").code("loss", backend="numba", t=5, n=64, hidden=256)
-    assert "# not compiled: its products are large enough for BLAS" in source
-
-
-@pytest.mark.skipif(jit.available(), reason="Numba is installed")
-def test_without_numba_the_backend_says_what_to_install():
-    graph, arrays = rnn(t=2)
-    with pytest.raises(uf.UnfoldError, match=r"pip install 'unfold\[jit\]'"):
-        graph.compile(backend="numba")(**arrays)
-    assert np.isfinite(graph.compile(backend="auto")(**arrays).loss)

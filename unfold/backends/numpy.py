@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from unfold.backends.jit import JitSource, load, module
+from unfold.backends.jit import JitSource
+from unfold.backends.modules import load, module
 from unfold.backends.printer import Printer
 from unfold.backends.storage import Source
 from unfold.binding import Array, Binding
@@ -23,20 +24,23 @@ def rows(array: Array) -> list[Array]:
     return list(array) if array.ndim > 1 else [array[i, ...] for i in range(len(array))]
 
 
+def contiguous(array: Array) -> Array:
+    """The array with its rows one behind the other, as compiled parts read it."""
+    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+
+
 class SoftmaxCrossEntropy:
     """loss = -log softmax(o)[y] and slope = softmax(o) - one_hot(y), row by row; slope may be o."""
 
     def __init__(self, rows: int, classes: int, dtype: Any) -> None:
-        self.rows, self.classes, self.ones = np.arange(rows), classes, np.ones(classes, dtype)
+        self.rows, self.ones = np.arange(rows), np.ones(classes, dtype)
         self.top, self.total = np.empty((rows, 1), dtype), np.empty(rows, dtype)
 
     def __call__(self, o: Array, y: Array, loss: Array, slope: Array) -> None:
-        y, loss = y.reshape(-1), loss.reshape(-1)
-        form, n = (len(y), self.classes), len(y)  # the last part of an axis may be short
-        z, out, top, total = o.reshape(form), slope.reshape(form), self.top[:n], self.total[:n]
-        np.max(z, 1, top, True)
-        np.subtract(z, top, out)
-        at = (self.rows[:n], y)
+        n, out = len(o), slope  # the last part of an axis may be short
+        top, total, at = self.top[:n], self.total[:n], (self.rows[:n], y)
+        np.max(o, 1, top, True)
+        np.subtract(o, top, out)
         chosen = out[at]
         np.exp(out, out)
         out.dot(self.ones, total)
@@ -70,7 +74,7 @@ GLOBALS = {
     "rows": rows,
     "np": np,
     "matmul": np.matmul,
-    "multiply": np.multiply,
+    "contiguous": contiguous,
     "einsum": np.einsum,
     "copyto": np.copyto,
     "empty": np.empty,
@@ -83,10 +87,13 @@ def source(
     graph: Graph, bound: Binding, optimise: Iterable[str] | None = None, jit: bool = False
 ) -> tuple[str, dict[str, Any]]:
     """The source for arrays of the sizes in `bound`, and the objects it refers to; with
-    `jit`, loops are functions of a second module, printed after it, for Numba to compile."""
-    chosen = [o for o in (OPTIMISATIONS if optimise is None else optimise) if not (jit and o == "chunk")]
+    `jit`, parts of it are functions of a second module, printed after it, for Numba to compile."""
+    jit = jit and bound.dtype in (np.float32, np.float64)
+    chosen = OPTIMISATIONS if optimise is None else tuple(optimise)
+    if jit:  # what saves calls only copies more where calls cost nothing; loops are compiled whole
+        chosen = tuple(o for o in chosen if o not in ("augment", "chunk"))
     work = plan(graph, bound, chosen)
-    out = JitSource() if jit and bound.dtype.kind == "f" else Source()
+    out = JitSource() if jit else Source()
     out.taken |= set(GLOBALS)
     out.env["names"] = {}
     texts = {str(s.op): f"{s.op} = {expression(graph.definitions[s])}" for s in graph.symbols.values()}
@@ -95,6 +102,8 @@ def source(
     }
     printer = Printer(work, work.equations(texts), out)
     printer.print()
+    if isinstance(out, JitSource):
+        out.finish()
     names = out.env.pop("names")
     unused = [label for label in bound.arrays if label not in names]
     names.update({label: out.name(label) for label in unused})

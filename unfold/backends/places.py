@@ -200,7 +200,8 @@ class Places(Reuse):
                 )
             else:
                 value = self.aligned(boundary, spot.letters, len(node.shape))
-                self.source.lines.append(f"copyto({spot.name}, {value.name})")
+                with self.source.before():
+                    self.source.copy(spot, value)
         mine = [
             self.inside(origin, x, n, op.lag if x == op.axis else 0)
             for x, n in zip(letters, sizes, strict=True)

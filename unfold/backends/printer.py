@@ -54,9 +54,8 @@ class Printer(Values):
         for node in mine:
             if node in self.padded:
                 self.carry(self.padded.pop(node), self.plan.pads[node], chunk)
-        part, source.part = source.part, None
-        whole = {node: self.whole(node) for node in chunk.saved if node in mine}
-        source.part = part
+        with source.before():
+            whole = {node: self.whole(node) for node in chunk.saved if node in mine}
         for node, place in whole.items():
             source.copy(place, self.vars[node])
         source.end()
@@ -105,12 +104,9 @@ class Printer(Values):
         told = dict.fromkeys(
             self.equations[n] for n in loop.nodes if n in self.plan.labels and n in self.equations
         )
-        inner = self.source.loops.pop()
-        part, self.source.part = self.source.part, None
-        for node, row in mine:
-            self.start(node, self.vars[row])
-        self.source.part = part
-        self.source.loops.append(inner)
+        with self.source.before(len(self.source.loops) - 1):
+            for node, row in mine:
+                self.start(node, self.vars[row])
         way = "forward" if sign > 0 else "backward"
         self.source.close([f"step by step, {way} over {axis.name}:", *(f"    {line}" for line in told)])
         self.told = ""
@@ -172,9 +168,9 @@ class Printer(Values):
             var = self.var(node)
             wanted = (*self.plan.written[name], *range(len(node.shape)))
             order = [var.letters.index(x) for x in wanted]
-            text = (
-                var.name if order == sorted(order) else f"{var.name}.transpose({', '.join(map(str, order))})"
-            )
+            text = self.source.here(var)
+            if order != sorted(order):
+                text += f".transpose({', '.join(map(str, order))})"
             own = "[()]" if not wanted else "" if var.fresh and node not in given else ".copy()"
             parts.append(f"{name!r}: {text}{own}")
             given.add(node)

@@ -75,10 +75,11 @@ def _matmul(
     if z is None:
         return False
     if batch:
-        source.emit(f"matmul({source.here(x)}, {source.here(y)}, {source.here(z)})")
+        source.matmul(x, y, z, len(batch))
     elif not summed:
-        column = "[:, None]" if rows and columns else ""
-        source.emit(f"multiply({source.here(x)}{column}, {source.here(y)}, {source.here(z)})")
+        if rows and columns:
+            x = source.index(x, [*[slice(None)] * len(x.letters), None], (*x.letters, None))
+        source.ufunc("multiply", [x, y], z)
     elif left[1] or not right[1]:
         source.dot(x, y, z)
     else:  # a vector times a matrix: the matrix first

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from unfold.axis import Axis
+from unfold.backends.parts import Part
 from unfold.binding import Array
 
 Letter = Any  # what a dimension of an array is: an axis, or a number or letter for the value's
@@ -62,32 +64,6 @@ class Loop:
     last: int = 0
     records: list[Any] = field(default_factory=list)  # the body again, for a compiling backend
     at: str = ""  # the position, where nodes of one step are computed at different times
-
-
-@dataclass(eq=False)
-class Part:
-    """A run over parts of an axis being printed: names of the bounds of a part, and its body."""
-
-    axis: Axis
-    sign: int
-    size: int
-    steps: int  # of a part; the last one may have fewer
-    start: str
-    stop: str
-    count: str
-    body: list[str] = field(default_factory=list)
-    copies: dict[str, Var] = field(default_factory=dict)  # of what loops read from whole buffers
-
-    @property
-    def even(self) -> bool:
-        return self.size % self.steps == 0
-
-    def along(self, var: Var) -> int | None:
-        """The dimension of a variable that runs over the axis, alone or with others behind it."""
-        for d, x in enumerate(var.letters):
-            if x == self.axis or (isinstance(x, tuple) and x and x[0] == self.axis):
-                return d
-        return None
 
 
 @dataclass
@@ -144,7 +120,7 @@ class Source:
     def fresh(self, wish: str, letters: Letters, shape: Sequence[int], dtype: Any) -> Var:
         """A new array at each call, for a result."""
         name = self.name(wish)
-        self.lines.append(f"{name} = empty({_tuple(shape)}, {self.dtype(dtype)})")
+        self.bind(False, f"{name} = empty({_tuple(shape)}, {self.dtype(dtype)})")
         return Var(name, letters, np.empty(shape, dtype), False, True)
 
     def dtype(self, dtype: Any) -> str:
@@ -209,9 +185,13 @@ class Source:
             except ValueError:
                 if not copy or var.static or (self.part and var.fresh):  # it would not see later values
                     return None
+                self.copied(var)
                 shadow = np.empty(shape, shadow.dtype)
         letters = tuple(g[0] if len(g) == 1 else tuple(g) for g in groups)
         return self.view(var, expression, shadow, letters)
+
+    def copied(self, var: Var) -> None:
+        """The next line copies what the variable holds by then."""
 
     # ------------------------------------------------------------------ statements
     def ufunc(self, name: str, operands: Sequence[Var], out: Var) -> None:
@@ -246,6 +226,48 @@ class Source:
                 f"{product}, {here})" if self.row(out).flags.c_contiguous else f"{here}[...] = {product})"
             )
 
+    def matmul(self, a: Var, b: Var, out: Var, batch: int) -> None:
+        """Products of matrices, one for each step of the first `batch` dimensions, which they share."""
+        self.emit(f"matmul({self.here(a)}, {self.here(b)}, {self.here(out)})")
+
+    def total(self, a: Var, out: Var) -> None:
+        """The sum over the first dimension."""
+        row, target = self.row(a), self.row(out)
+        if row.ndim > 1 and row.dtype.kind in "fc" and target.flags.c_contiguous:
+            letter = next(x for x in a.letters if all(x != loop.axis for loop in self.loops))
+            self.dot(self.ones(row.shape[0], letter), a, out)  # faster than a reduction
+        else:
+            self.emit(f"add_reduce({self.here(a)}, 0, None, {self.here(out)})")
+
+    def ones(self, count: int, letter: Letter) -> Var:
+        """A vector of ones, as long as a dimension of that letter."""
+        found = Var("", (letter,), np.empty(count), True)
+        parted = self.part is not None and self.part.along(found) is not None
+        key = ("", f"ones({count})", self.part if parted else None)
+        if key not in self.views:
+            found.name = self.name("ones")
+            self.prepare.append(f"{found.name} = np.ones({count}, dtype)")
+            if parted:
+                self.local.add(found.name)
+            else:
+                found.letters = (0,)
+            self.views[key] = found
+        return self.views[key]
+
+    def softmax(self, a: Var, out: Var, dim: int) -> None:
+        """exp(a) / sum exp(a) along a dimension of a row."""
+        work = self.name("softmax")
+        self.prepare.append(f"{work} = Softmax({self.row(out).shape}, {dim}, dtype)")
+        self.emit(f"{work}({self.here(a)}, {self.here(out)})")
+
+    def cross_entropy(self, scores: Var, labels: Var, loss: Var, slope: Var) -> None:
+        """loss = -log softmax(scores)[label] and slope = softmax(scores) - one_hot(label), for each row of
+        (rows, classes); outside all loops."""
+        rows, classes = self.row(scores).shape
+        work = self.name("softmax_cross_entropy")
+        self.prepare.append(f"{work} = SoftmaxCrossEntropy({rows}, {classes}, dtype)")
+        self.emit(f"{work}({', '.join(map(self.here, (scores, labels, loss, slope)))})")
+
     # ------------------------------------------------------------------ in loops
     def here(self, var: Var, method: str = "") -> str:
         """The variable as an expression where printing stands: its row inside loops; or a
@@ -264,7 +286,7 @@ class Source:
                 var, f"{{}}.transpose({_items(order)})", var.shadow.transpose(order), (*axes, *rest)
             )
         if self.part and var.name not in self.local:
-            var = self.copied(var)
+            var = self.part_of(var)
         signs = tuple(loop.sign for loop in around)
         name = self._rows(var, signs, method)
         for loop in around:
@@ -295,11 +317,19 @@ class Source:
         """The shadow of what `here` gives."""
         axes = [loop.axis for loop in self.loops if loop.axis in var.letters]
         if self.part and not axes and (d := self.part.along(var)) is not None:
-            block = slice(None, self.part.steps * self.unit(var, d))
+            block = slice(None, self.part.steps * self.part.unit(var, d, var.name in self.local))
             return var.shadow[(*[slice(None)] * d, block)]
         where = tuple(0 if x in axes else slice(None) for x in var.letters)
         shape = [n for n, x in zip(var.shadow.shape, var.letters, strict=True) if x not in axes]
         return var.shadow[where] if var.shadow.size else np.empty(shape, var.shadow.dtype)
+
+    @contextmanager
+    def before(self, outside: int = 0) -> Iterator[None]:
+        """Print before what is open: the loops from the given one on, and parts around them all."""
+        loops, part = self.loops, self.part
+        self.loops, self.part = loops[:outside], part if outside else None
+        yield
+        self.loops, self.part = loops, part
 
     # ------------------------------------------------------------------ in parts
     def begin(self, axis: Axis, sign: int, size: int, steps: int) -> None:
@@ -310,49 +340,14 @@ class Source:
     def end(self) -> None:
         """Print the parts, first to last or last to first."""
         part, self.part = self.part, None
-        assert part is not None
-        if not part.body:
-            return
-        size, steps, start, stop = part.size, part.steps, part.start, part.stop
-        self.emit("")
-        way = "forward" if part.sign > 0 else "backward"
-        self.emit(f"# {steps} steps at a time, {way} over {part.axis.name}:")
-        if part.sign > 0:
-            self.emit(f"for {start} in range(0, {size}, {steps}):")
-            self.emit(
-                f"    {stop} = " + (f"{start} + {steps}" if part.even else f"min({start} + {steps}, {size})")
-            )
-        else:
-            self.emit(f"for {stop} in range({size}, 0, -{steps}):")
-            self.emit(f"    {start} = " + (f"{stop} - {steps}" if part.even else f"max({stop} - {steps}, 0)"))
-        if not part.even:
-            self.emit(f"    {part.count} = {stop} - {start}")
-        for line in part.body:
-            self.emit("    " + line if line else "")
-
-    def unit(self, var: Var, d: int) -> int:
-        """How many entries of a dimension belong to one step."""
-        assert self.part is not None
-        return int(var.shadow.shape[d]) // (self.part.steps if var.name in self.local else self.part.size)
+        for line in part.lines() if part and part.body else ():
+            self.emit(line)
 
     def block(self, var: Var) -> str:
-        """The part at hand of a variable: its steps of a whole buffer, and as many of a buffer
-        for one part, at the side where the parts began."""
-        part = self.part
-        d = None if part is None else part.along(var)
-        if part is None or d is None or (part.even and var.name in self.local):
-            return var.name
-        unit = self.unit(var, d)
-        start, stop, count = (
-            n if unit == 1 else f"{unit} * {n}" for n in (part.start, part.stop, part.count)
-        )
-        if var.name not in self.local:
-            span = f"{start}:{stop}"
-        else:
-            span = f":{count}" if part.sign > 0 else f"-{count}:"
-        return f"{var.name}[{', '.join([*[':'] * d, span])}]"
+        """The part at hand of a variable that runs over the axis; any other as it is."""
+        return self.part.block(var, var.name in self.local) if self.part else var.name
 
-    def copied(self, var: Var) -> Var:
+    def part_of(self, var: Var) -> Var:
         """A copy of the part at hand of a whole buffer, for a loop to run over: a view of each
         of its rows is made once, not once for every step."""
         part = self.part

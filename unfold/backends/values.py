@@ -10,7 +10,7 @@ import numpy as np
 from unfold.axis import Axis
 from unfold.backends.places import Places
 from unfold.backends.products import emit_product
-from unfold.backends.storage import Letter, Letters, Var
+from unfold.backends.storage import Letters, Var
 from unfold.node import Node
 from unfold.op import Along, Elementwise
 from unfold.ops.linear import Contract
@@ -50,12 +50,11 @@ class Values(Places):
         var, row = self.var(u), self.source.row(out)
         looped = {loop.axis for loop in self.source.loops}
         letters = [x for x in var.letters if x not in looped]
-        if var.letters != out.letters or len(op.over) != 1 or row.dtype.kind != "f" or not row.size:
+        same = letters == [x for x in out.letters if x not in looped]
+        if not same or len(op.over) != 1 or row.dtype.kind != "f" or not row.size:
             return False
         places = [letters.index(d if isinstance(d, Axis) else len(u.shape) + d) for d in op.over]
-        work = self.source.name("softmax")
-        self.source.prepare.append(f"{work} = Softmax({row.shape}, {places[0]}, dtype)")
-        self.source.emit(f"{work}({self.source.here(var)}, {self.source.here(out)})")
+        self.source.softmax(var, out, places[0])
         return True
 
     def softmax_too(self, node: Node, out: Var) -> bool:
@@ -94,6 +93,7 @@ class Values(Places):
             or out.letters != lead
             or o.letters != self.letters(slope)
             or slope in self.plan.part
+            or not (o.shadow.flags.c_contiguous and out.shadow.flags.c_contiguous)
         ):
             return False
         self.done |= {softmax, parts[1], slope}
@@ -102,12 +102,13 @@ class Values(Places):
             self.owned.pop(scores)
             self.own(slope)
         self.vars[slope] = self.renamed(o, slope) if free else self.place(slope)
-        work = self.source.name("softmax_cross_entropy")
-        shape = self.source.row(o).shape
-        count, classes = int(np.prod(shape[:-1])), shape[-1]
-        self.source.prepare.append(f"{work} = SoftmaxCrossEntropy({count}, {classes}, dtype)")
-        places = [self.source.here(v) for v in (o, y, out, self.vars[slope])]
-        self.source.emit(f"{work}({', '.join(places)})")
+
+        def flat(v: Var) -> Var:
+            found = self.source.arrange(v, [lead, *[[x] for x in v.letters[len(lead) :]]], copy=v is y)
+            assert found is not None
+            return found
+
+        self.source.cross_entropy(*map(flat, (o, y, out, self.vars[slope])))
         return True
 
     def joined(self, node: Node, op: Concat, out: Var) -> None:
@@ -167,26 +168,13 @@ class Values(Places):
         if len(summed) != len(gone) or flat is None or target is None or len(kept) != len(rest):
             self.general(node, out)
             return
-        if kept and node.dtype != "int" and source.row(target).flags.c_contiguous:
-            source.dot(self.ones(source.row(flat).shape[0], flat.letters[len(front)]), flat, target)
-        else:
-            source.emit(f"add_reduce({source.here(flat)}, 0, None, {source.here(target)})")
-
-    def ones(self, count: int, letter: Letter) -> Var:
-        """A vector of ones: its product with a matrix sums the rows, faster than a reduction."""
-        part = self.source.part
-        parted = part is not None and part.along(Var("", (letter,), np.empty(count), True)) is not None
-        key = ("ones", count, part if parted else None)
-        if key not in self.spare:
-            letters = (letter if parted else 0,)
-            self.spare[key] = self.source.buffer("ones", letters, (count,), self.plan.bound.dtype, "np.ones")
-        return self.spare[key]
+        source.total(flat, target)
 
     def accumulate(self, node: Node) -> None:
         """A sum over the axis whose parts are being printed: zero before, then the sum of each."""
         total = self.vars[node] = self.place(node)
-        zero = f"{total.name}.fill(0)" if total.shadow.ndim else f"{total.name}[...] = 0"
-        self.source.lines.append(zero)
+        with self.source.before():
+            self.source.fill(total)
         here = self.scratch(total, total.shadow.dtype, 0)
         self.compute(node, here)
         self.source.ufunc("add", [total, here], total)

@@ -14,7 +14,7 @@ import numpy as np
 
 from unfold import adjoint
 from unfold.binding import Array, Binding, bind, by_label
-from unfold.check.rules import full_shape
+from unfold.check.rules import full_shape, gaussian
 from unfold.check.values import record
 from unfold.graph import Graph, Wrt
 from unfold.node import Input, Node, call
@@ -36,7 +36,7 @@ def directional(
     for i, (name, node) in enumerate(names.items()):
         label = f"v_{i}"
         v = Node(Input(label), (), node.axes, node.shape, node.dtype)
-        given[label] = rng.standard_normal(full_shape(node, bound))
+        given[label] = gaussian(rng, full_shape(node, bound), node.dtype == "complex")
         term = call("sum", v * gradient.outputs[name])
         terms.append(call("sum", term, over=term.axes) if term.axes else term)
     total = terms[0] if len(terms) == 1 else call("add", *terms)
@@ -51,13 +51,15 @@ def asymmetry(graph: Graph, wrt: Wrt, seed: int, bound: Binding) -> tuple[float,
     sources = adjoint.select(graph, wrt)
     labels = [f"v_{i}" for i in range(len(sources))]
     v = {name: bound.arrays[name] for name in labels}
-    u = {name: rng.standard_normal(v[name].shape) for name in labels}
+    u = {name: gaussian(rng, v[name].shape, v[name].dtype.kind == "c") for name in labels}
     joint = adjoint.with_gradients(graph, PRODUCT, sources, [PRODUCT])
 
     def terms(direction: Mapping[str, Array], other: Mapping[str, Array]) -> Array:
         values = record(joint, replace(bound, arrays={**bound.arrays, **direction}), joint.outputs.values())
         pairs = zip(sources, labels, strict=True)
-        return np.concatenate([(values[joint.outputs[n]] * other[label]).ravel() for n, label in pairs])
+        return np.concatenate(
+            [np.real(values[joint.outputs[n]] * other[label]).ravel() for n, label in pairs]
+        )
 
     left, right = terms(v, u), terms(u, v)
     return float(abs(left.sum() - right.sum())), float(abs(left).sum() + abs(right).sum())
