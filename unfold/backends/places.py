@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from unfold.augmenting import Eye
 from unfold.axis import Axis
 from unfold.backends.storage import Letters, Source, Var
 from unfold.binding import Array
@@ -195,6 +196,8 @@ class Places:
             value = np.asarray(op.at_sizes(bound.sizes).dim)  # type: ignore[attr-defined]
         elif isinstance(op, Zeros):
             value = np.zeros(self.plan.shape(node))
+        elif isinstance(op, Eye):
+            value = np.eye(self.plan.shape(node)[0])
         elif self.is_number(node):
             value = np.asarray(op.forward(np, *(self.constant(u) for u in self.plan.inputs(node))))
         else:
