@@ -148,7 +148,9 @@ def compiling(options: argparse.Namespace) -> Rows:
 
 # ---------------------------------------------------------------------------- growth of time with T
 def scaling(options: argparse.Namespace) -> Rows:
-    """Best time of a gradient for T up to 100,000, and per step."""
+    """Best time of a gradient for T up to 100,000 at batch 1, and per step; with `--clock cpu`,
+    processor time."""
+    clock = time.process_time if options.clock == "cpu" else time.perf_counter
     found, missing = peers.load([n for n in chosen(options) if n not in (*PYTHON_LOOPS, "PyTensor scan")])
     for name, why in missing.items():
         measure.say(f"skipped {name}: {why}")
@@ -157,7 +159,7 @@ def scaling(options: argparse.Namespace) -> Rows:
         for steps in (100, 1_000, 10_000, 100_000):
             case = models.case(model, Size(f"T={steps}", steps, 1, 16, 32, 16), "float32")
             runs = measure.prepare(case, found)[0]
-            for name, seconds in measure.rounds(runs, 3, 0.1).items():
+            for name, seconds in measure.rounds(runs, 3, 0.1, clock).items():
                 best = min(seconds)
                 row = {
                     "peer": name,

@@ -1,13 +1,16 @@
 """What tests share: an axis, and hypothesis without a clock (machines differ)."""
 
+import os
+
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 import unfold as uf
 from unfold.op import FUNCTIONS, OPERATIONS
 
 settings.register_profile("suite", deadline=None, derandomize=True)
-settings.load_profile("suite")
+settings.register_profile("mutation", settings.get_profile("suite"), phases=(Phase.explicit, Phase.generate))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """Right systems by the thousand: `python tests/many_systems.py 10000` draws that many and says
 how many a check calls wrong (none, it should be) and how far the worst error is from its bar.
 
-With a second number it starts from another seed, so that runs add up.
+With a second number it starts from another seed, so that runs add up; with a third, 2, it
+checks second derivatives.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from unfold.testing import SystemSpec, build
 from unfold.testing.strategies import systems, time_lengths
 
 
-def main(count: int, start: int = 0) -> int:
+def main(count: int, start: int = 0, order: int = 1) -> int:
     """Check `count` random systems; the number of those called WRONG."""
     verdicts, worst = Counter[str](), 0.0
 
@@ -37,7 +38,7 @@ def main(count: int, start: int = 0) -> int:
         if not names:
             verdicts["nothing to check"] += 1
             return
-        report = uf.check(system.graph, "loss", wrt=names, **system.arrays(number, steps))
+        report = uf.check(system.graph, "loss", wrt=names, order=order, **system.arrays(number, steps))
         verdicts[report.verdict] += 1
         worst = max(worst, report.error / (report.allowed or 1.0)) if report.ok else worst
         if not report.ok:

@@ -45,6 +45,15 @@ def test_every_system_has_right_gradients(name: str) -> None:
     assert "is proven" in str(report)
 
 
+@pytest.mark.parametrize("name", systems.SYSTEMS)
+def test_every_system_has_right_second_derivatives(name: str) -> None:
+    from unfold.example import arrays
+
+    graph = systems.SYSTEMS[name]()
+    report = uf.check(graph, "loss", order=2, **arrays(graph))
+    assert report.verdict == "OK", str(report)
+
+
 def test_inputs_can_be_checked_too() -> None:
     report = uf.check(RNN, "loss", wrt=["x", "W"], **data())
     assert report.ok
@@ -60,6 +69,15 @@ def test_a_batch_is_checked_like_one_example() -> None:
     rng = np.random.default_rng(3)
     arrays["x"], arrays["y"] = rng.normal(size=(6, 2, 3)), rng.integers(0, 3, (6, 2))
     assert uf.check(graph, "loss", **arrays).ok
+
+
+def test_a_batch_of_systems_over_two_axes_is_checked_like_one_example() -> None:
+    from unfold.example import arrays
+
+    graph = systems.attention()
+    one = arrays(graph)
+    many = {n: np.stack([one[n], one[n][::-1]], axis=1) for n in ("x", "z")}
+    assert uf.check(graph.batch("n"), "loss", **{**one, **many}).verdict == "OK"
 
 
 def test_single_precision_is_held_to_its_own_rounding() -> None:

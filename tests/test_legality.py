@@ -1,12 +1,13 @@
 """Legality against brute force, and schedules against the order they claim."""
 
 import random
+import re
 from itertools import product
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from random_systems import lag_system
+from random_systems import Lags, lag_system
 
 import unfold as uf
 from unfold.adjoint import adjoints
@@ -174,6 +175,15 @@ def test_random_systems_of_fixed_size_are_judged_by_brute_force(seed, size):
     else:
         with pytest.raises(DefinitionError):
             system.graph((size,))
+
+
+def test_what_is_not_proven_in_general_is_decided_at_fixed_sizes():
+    reads = ((0, 0, (1, -33)), (0, 1, (-1, 34)), (1, 0, (0, 0)), (1, 1, (-1, 32)))
+    system = Lags(2, 2, reads)  # not proven without sizes: its cycles need three steps by 67
+    assert system.has_order((3, 66))
+    assert not system.has_order((3, 67))
+    with pytest.raises(InstantaneousLoop, match=re.escape("v0[1, 67] -> v1[2, 33] -> ")):
+        system.graph((3, 67))
 
 
 def test_the_cycle_named_in_an_error_is_a_cycle_of_the_system():

@@ -182,6 +182,31 @@ def test_third_derivatives_exist_and_are_right(example: Example) -> None:
     close(got["y_dot"], along(graph, "y", arrays, direction), graph, scale=100.0)
 
 
+LINEAR = [
+    e for e in EXAMPLES if any(u.op.linear and not u.op.leaf for u in graph_of(e).order) and floating(e)
+]
+
+
+@pytest.mark.parametrize("example", LINEAR, ids=lambda e: e.name)
+def test_second_derivatives_pass_through_what_is_linear(example: Example) -> None:
+    """The sine of its results: the derivative of a linear operation alone is constant."""
+    rng = generator(example)
+    arrays, names = draw(example.given, rng), floating(example)
+    parts = [y for y in results(example.call(*inputs_of(example))) if y.dtype == "float"]
+    terms = [uf.sum(rng.normal(size=[int(n) for n in y.shape]) * uf.sin(y)) for y in parts]
+    if not terms:
+        return
+    first = uf.graph(y=uf.add(*terms, 0.0)).grad("y", wrt=names)
+    pieces = [uf.sum(rng.normal(size=np.shape(arrays[n])) * first.outputs[n]) for n in names]
+    graph = uf.graph(y=uf.add(*pieces, 0.0))
+    names = [n for n in names if n in graph.inputs]
+    if names:
+        direction = {n: rng.normal(size=np.shape(arrays[n])) for n in names}
+        gradient = run(graph.grad("y", wrt=names), **arrays)
+        got = sum(np.sum(gradient[n] * direction[n]) for n in names)
+        close(got, along(graph, "y", arrays, direction), graph, scale=100.0)
+
+
 def test_every_operation_is_reached_by_its_name() -> None:
     x = uf.input("x", 2, 2)
     assert uf.graph(y=uf.trace(x))(x=np.eye(2))["y"] == 2.0

@@ -244,6 +244,7 @@ ALONG: dict[str, tuple[Callable[[Any, Any], Any], Any]] = {
     "argmax": (lambda x, t: uf.argmax(x, over=t), X.argmax(0)),
     "any": (lambda x, t: uf.where(uf.any(x > 1, over=t), 1, 0), (X > 1).any(0)),
     "window": (lambda x, t: uf.window(x, 3, over=t)[0], np.vstack([np.zeros((2, 2)), X[:-2]])),
+    "window of one": (lambda x, t: uf.window(x, 1, over=t)[0], X),
     "step 4": (lambda x, t: uf.take(x, 4, over=t), X[3]),
     "steps 2 and 5": (lambda x, t: uf.take(x, [2, 5], over=t), X[[1, 4]]),
     "no such step": (lambda x, t: uf.take(x, 0, over=t), [np.nan, np.nan]),

@@ -10,10 +10,9 @@ import pytest
 from random_systems import model
 
 import unfold as uf
-from unfold.backends import jit
 from unfold.backends import numpy as printed
 from unfold.binding import bind, example
-from unfold.passes import OPTIMISATIONS
+from unfold.passes import OPTIMISATIONS, SumOfScatters
 from unfold.run import _joint
 
 FEW = len(OPTIMISATIONS) - 1
@@ -187,13 +186,13 @@ def test_the_loop_holds_only_what_a_step_must_wait_for():
 
 def test_the_gates_of_an_lstm_are_one_product():
     source = uf.systems.lstm().code("loss", t=100, input=100, hidden=100)
-    body = source[source.index("forward over t") : source.index("# o[t]")]
+    body = source[source.index("step by step, forward over t") : source.index("# o[t]")]
     assert body.count("dot(") == 1
     assert body.count("tanh(") - body.count("= q") <= 5
 
 
 def test_what_multiplies_one_cotangent_is_one_call():
-    source = uf.systems.gru().code("loss", t=100, input=100, hidden=100)
+    source = uf.systems.gru().code("loss", t=20, input=100, hidden=100)
     body = source[source.index("backward over t") :]
     body = body[body.index("for ") : body.index("# dWg")]
     assert "multiply(dh" not in body
@@ -229,48 +228,26 @@ def test_an_unknown_optimisation_or_backend_is_refused():
         graph.compile(backend="tpu")
 
 
-# ---------------------------------------------------------------------- compiled loops
-needs_numba = pytest.mark.skipif(
-    not jit.available(), reason="Numba is not installed (pip install 'unfold[jit]')"
-)
-
-
-@needs_numba
-@pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "bidirectional", "grid", "attention"])
-def test_compiled_loops_agree(name, tmp_path, monkeypatch):
-    monkeypatch.setenv("UNFOLD_CACHE", str(tmp_path))
-    graph = _joint(uf.systems.SYSTEMS[name]().batch("n"), "loss", None)
+@pytest.mark.parametrize("kept", [(), ("n",)], ids=["over all axes", "for each sequence"])
+def test_the_gradient_of_an_embedding_is_added_up_without_an_array_of_all_steps(kept):
+    t, n = uf.axis("t"), uf.axis("n")
+    table, y = uf.param("E", "words", "hidden"), uf.input("y", over=(t, n), dtype=int)
+    weight = uf.input("w", "hidden", over=(t, n))
+    rows = uf.embedding(table, y[t, n]) * weight[t, n]
+    graph = uf.graph(loss=uf.sum(uf.sum(rows) ** 2, over=(t, n)))
+    joint = _joint(graph, "loss", None)
     rng = np.random.default_rng(0)
     arrays = {
-        k: rng.integers(0, 3, a.shape) if a.dtype.kind == "i" else rng.standard_normal(a.shape)
-        for k, a in example(graph, {}).arrays.items()
+        "E": rng.standard_normal((7, 3)),
+        "y": rng.integers(-7, 7, (5, 4)),
+        "w": rng.standard_normal((5, 4, 3)),
     }
-    agree(graph, arrays, 1e-9, jit=True)
-
-
-@needs_numba
-def test_a_damaged_cache_is_rebuilt(tmp_path, monkeypatch):
-    monkeypatch.setenv("UNFOLD_CACHE", str(tmp_path))
-    graph, arrays = rnn(t=4)
-    agree(graph, arrays, 1e-9, [None], jit=True)
-    kept = list(tmp_path.rglob("*.nb*"))
-    assert kept
-    for path in kept:
-        path.write_bytes(b"not what was written")
-    for path in tmp_path.glob("*.py"):
-        path.write_text("damaged")
-    agree(graph, arrays, 1e-9, [None], jit=True)
-
-
-@needs_numba
-def test_a_loop_that_is_not_compiled_says_why():
-    source = uf.systems.rnn().batch("n").code("loss", backend="numba", t=5, n=64, hidden=256)
-    assert "# not compiled: its products are large enough for BLAS" in source
-
-
-@pytest.mark.skipif(jit.available(), reason="Numba is installed")
-def test_without_numba_the_backend_says_what_to_install():
-    graph, arrays = rnn(t=2)
-    with pytest.raises(uf.UnfoldError, match=r"pip install 'unfold\[jit\]'"):
-        graph.compile(backend="numba")(**arrays)
-    assert np.isfinite(graph.compile(backend="auto")(**arrays).loss)
+    agree(joint, arrays, 1e-12, [None, (), ("fuse",)])
+    assert "(5, 4, 7, 3)" not in printed.code(joint, bind(joint, arrays))
+    step = SumOfScatters((t,), "words", (1, 0))
+    if kept:
+        values = rng.standard_normal((5, 4, 3))
+        got = step.at_sizes({"words": 7}).bind((t, n), 1).forward(np, values, arrays["y"])
+        wanted = np.zeros((4, 7, 3))
+        np.add.at(wanted, (np.arange(4)[None, :], arrays["y"]), values)
+        assert np.allclose(got, wanted)

@@ -104,6 +104,35 @@ SOFTMAX_OF_A_CONSTANT = SystemSpec(
     (one(False, ("tanh", ("param", False))), one(False, ("tanh", ("over", "softmax", ("read", 0, 0))))),
     (("last", 1),),
 )
+SATURATED = SystemSpec(
+    3,
+    (
+        BlockSpec(
+            -1,
+            (
+                EquationSpec(False, ("sigmoid", ("z", 0)), ("param",)),
+                EquationSpec(
+                    False,
+                    ("sigmoid", ("dot", ("cumsum", ("param", True)), ("cumsum", ("param", True)))),
+                    ("param",),
+                ),
+            ),
+        ),
+    ),
+    (("last", 1),),
+)
+SATURATED_AT_A_STEP = SystemSpec(
+    1,
+    (
+        one(
+            False,
+            ("tanh", ("subtract", ("subtract", ("step",), ("param", False)), ("over", "sum", ("z", 0)))),
+            "number",
+            -1,
+        ),
+    ),
+    (("last", 0),),
+)
 
 
 @some
@@ -146,6 +175,8 @@ def test_unfolding_and_differentiating_commute(spec: SystemSpec, seed: int, step
 # ---------------------------------------------------------------------- gradients are right
 @settings(some, max_examples=2 * EXAMPLES)
 @given(systems(), seeds, time_lengths())
+@example(SATURATED, 994909, 6)
+@example(SATURATED_AT_A_STEP, 87302784, 4)
 def test_a_right_system_is_never_called_wrong(spec: SystemSpec, seed: int, steps: int) -> None:
     system = build(spec)
     arrays = system.arrays(seed, steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from unfold.testing.strategies import (
     systems,
     time_lengths,
 )
+
+pytest_plugins = ["pytester"]
 
 RECURRENCE = SystemSpec(
     2, (BlockSpec(1, (EquationSpec(True, ("tanh", ("add", ("read", 0, 1), ("x", 0)))),)),)
@@ -159,3 +162,49 @@ def test_without_hypothesis_the_strategies_say_what_to_install() -> None:
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert "build" in out
     assert "pip install hypothesis" in out
+
+
+# ---------------------------------------------------------------------- the pytest fixture
+MODULE = """
+    import unfold as uf
+    from unfold.testing import mutate
+
+    w = uf.param("w", 3)
+    graph = uf.graph(loss=uf.sum(uf.tanh(w)))
+
+    def test_right(gradcheck):
+        assert gradcheck(graph, w=gradcheck.rng.normal(size=3)).seed == gradcheck.seed
+
+    def test_wrong(gradcheck):
+        wrong = mutate(graph, graph.outputs["loss"].inputs[0], 0, "double")
+        gradcheck(wrong, "loss", w=gradcheck.rng.normal(size=3))
+"""
+
+
+def run_with_fixture(pytester: pytest.Pytester, *options: str) -> str:
+    pytester.makepyfile(MODULE)
+    result = pytester.runpytest("-p", "unfold.testing.plugin", *options)
+    result.assert_outcomes(passed=1, failed=1)
+    return result.stdout.str()
+
+
+def test_the_fixture_fails_a_test_with_the_report_and_the_seed(pytester: pytest.Pytester) -> None:
+    first = run_with_fixture(pytester)
+    assert "culprit    rule of tanh, argument 0" in first
+    (seed,) = re.findall(r"--gradcheck-seed=(\d+) repeats this test", first)
+    assert f"seed={seed}," in first
+    worst = re.search(r"worst .*", first)
+    again = run_with_fixture(pytester, f"--gradcheck-seed={seed}")
+    assert worst
+    assert worst[0] in again
+    assert worst[0] not in run_with_fixture(pytester, "--gradcheck-seed=0")
+
+
+def test_the_fixture_needs_no_hypothesis_and_is_not_imported_with_unfold() -> None:
+    program = (
+        "import sys; sys.modules['hypothesis'] = None\n"
+        "import unfold, unfold.testing\n"
+        "assert 'pytest' not in sys.modules and 'unfold.testing.plugin' not in sys.modules\n"
+        "import unfold.testing.plugin\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

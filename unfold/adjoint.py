@@ -16,7 +16,7 @@ from unfold.binding import signature
 from unfold.dims import show
 from unfold.errors import NotDifferentiable, UnknownName
 from unfold.graph import Graph, Wrt, reach
-from unfold.node import Named, Node, Symbol, apply, call, constant
+from unfold.node import Named, Node, Symbol, apply, call, constant, cotangents
 from unfold.ops.reduce import Sum
 from unfold.ops.time import Structural, size, zeros
 from unfold.simplify import simplify, unused, with_axes
@@ -113,7 +113,7 @@ def adjoints(
         result[node] = ct = _total(parts[node])
         if node.op.leaf:
             continue
-        pieces = node.op.vjp(ct, by_name(graph, node), *(by_name(graph, u) for u in node.inputs))
+        pieces = cotangents(node.op, ct, by_name(graph, node), [by_name(graph, u) for u in node.inputs])
         for u, piece in zip(node.inputs, pieces, strict=True):
             if piece is not None and u in active:
                 parts.setdefault(u, []).append(unbroadcast(piece, u, node, along))

@@ -14,7 +14,7 @@ from unfold.axis import Axis
 from unfold.binding import signature
 from unfold.errors import NotDifferentiable
 from unfold.graph import Graph, Wrt, postorder, reach
-from unfold.node import Input, Named, Node, Symbol, apply, call
+from unfold.node import Input, Named, Node, Symbol, apply, call, cotangents
 from unfold.op import Op
 from unfold.ops.time import zeros
 from unfold.simplify import simplify, unused, with_axes
@@ -120,7 +120,7 @@ def transpose_vjp(op: Op, tangents: Sequence[Node | None], out: Node, *inputs: N
     along = [a for t in tangents if t is not None for a in t.axes if a not in inside]
     axes = dict.fromkeys((*out.axes, *along))
     ct = Node(Input("ct"), (), tuple(axes), out.shape, out.dtype)
-    pieces = op.vjp(ct, out, *inputs)
+    pieces = cotangents(op, ct, out, inputs)
     total: list[Node] = []
     for piece, t in zip(pieces, tangents, strict=True):
         if piece is None or t is None:

@@ -221,7 +221,13 @@ class Graph:
         return self.compile()(**arrays)
 
     def compile(self, backend: str = "numpy", optimise: Any = None) -> Callable[..., Result]:
-        """The graph as a function of arrays, compiled once per shapes and dtypes."""
+        """The graph as a function of arrays, compiled once per shapes and dtypes.
+
+        `backend`: "numpy"; "numba", which makes machine code of all it can (install `unfold[jit]`; about
+        two seconds the first time, then kept in the user's cache folder or in $UNFOLD_CACHE); "auto",
+        NumPy until its calls have taken as long as compiling does; "reference", the definition node by
+        node. `optimise`: the names in `unfold.passes.OPTIMISATIONS` to use; () for none.
+        """
         from unfold.run import compiled
 
         return compiled(self, backend, optimise)

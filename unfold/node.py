@@ -8,7 +8,7 @@ written. Nodes compare by identity.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Number
 from typing import Any
@@ -320,6 +320,18 @@ def apply(op: Op, *inputs: Any) -> Node:
     nodes = tuple(map(as_node, inputs))
     shape, dtype = op.infer(*nodes)
     return Node(op, nodes, op.infer_axes(*nodes), shape, dtype, caller())
+
+
+def cotangents(op: Op, ct: Node, out: Node, inputs: Sequence[Node]) -> list[Node | None]:
+    """What the rule of an operation gives, one for each input. Raises where it gives something else."""
+    pieces = op.vjp(ct, out, *inputs)
+    if not isinstance(pieces, list | tuple) or len(pieces) != len(inputs):
+        got = f"{len(pieces)}" if isinstance(pieces, list | tuple) else f"one {type(pieces).__name__}"
+        raise DefinitionError(
+            f"the vjp of {op.name} must return a tuple of {len(inputs)}, one cotangent for each argument "
+            f"(None where there is none); it returned {got}"
+        )
+    return [None if piece is None else as_node(piece) for piece in pieces]
 
 
 def call(name: str, *args: Any, **kwargs: Any) -> Node:

@@ -5,13 +5,16 @@ Each pass keeps every value (up to rounding) and can be left out. `OPTIMISATIONS
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import numpy as np
+
 from unfold.axis import Axis
 from unfold.dependence import components, edges
-from unfold.dims import Shape
+from unfold.dims import Dim, Shape
 from unfold.graph import Graph, postorder, rebuild, rewriting
 from unfold.node import Node, Symbol, apply, call
 from unfold.op import Along, Elementwise, Op
@@ -21,7 +24,7 @@ from unfold.ops.reduce import Sum
 from unfold.ops.time import Delay, Structural
 
 Passed = tuple[Graph, dict[Node, Node]]  # the graph, and what became of each node
-OPTIMISATIONS = ("hoist", "fuse", "stack", "pack", "augment", "reuse")
+OPTIMISATIONS = ("hoist", "fuse", "stack", "pack", "augment", "reuse", "chunk")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,52 @@ class SumOfProducts(Op):
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
         return Contract(self.spec).infer(*inputs)
+
+
+@dataclass(frozen=True)
+class SumOfScatters(Along):
+    """sum over axes of rows added at integer indices: all rows added into one array"""
+
+    size: Dim = 1
+    ranks: tuple[int, int] = (0, 0)  # of a and of i
+
+    symbol, reduces, sized = "Σ·", True, ("size",)
+
+    def infer(self, *inputs: Node) -> tuple[Shape, str]:
+        return Scatter(self.size, self.ranks).infer(*inputs)
+
+    def forward(self, xp: Any, a: Any, i: Any) -> Any:
+        ahead, rank = (x.ndim - r for x, r in zip((a, i), self.ranks, strict=True))
+        lead = np.broadcast_shapes(a.shape[:ahead], i.shape[:rank])
+        gone = [d + a.ndim for d in self.dims]
+        order = [d for d in range(ahead) if d not in gone] + gone
+        kept, steps = tuple(lead[d] for d in order[: ahead - len(gone)]), i.shape[rank:]
+        rest = a.shape[ahead + len(steps) :]
+        a = np.broadcast_to(a, (*lead, *a.shape[ahead:])).transpose(*order, *range(ahead, a.ndim))
+        i = np.broadcast_to(i, (*lead, *steps)).transpose(*order, *range(ahead, ahead + len(steps)))
+        size, count, groups = int(self.size), math.prod(rest), math.prod(kept)
+        at = _from_zero(i, size).reshape(groups, -1) + size * np.arange(groups)[:, None]
+        out = np.zeros((groups * size, count), a.dtype)
+        add_rows(a.reshape(-1, count), at.reshape(-1), out)
+        return out.reshape(*kept, size, *rest)
+
+
+def add_rows(rows: Any, at: Any, out: Any) -> None:
+    """out = zeros, with each row added to the one of the given number."""
+    out.fill(0)
+    if len(at):
+        at = _from_zero(at, len(out))
+        order = np.argsort(at, kind="stable")
+        at = at[order]
+        first = np.flatnonzero(np.diff(at, prepend=at[0] - 1))
+        out[at[first]] = np.add.reduceat(rows[order], first, axis=0)
+
+
+def _from_zero(at: Any, size: int) -> Any:
+    """Indices, those below zero counted from the end."""
+    if at.size and not -size <= at.min() <= at.max() < size:
+        raise IndexError(f"an index from {at.min()} to {at.max()} is not one of {size} rows")
+    return np.where(at < 0, at + size, at)
 
 
 def inline(graph: Graph) -> Passed:
@@ -188,7 +237,7 @@ def loops_of(graph: Graph) -> tuple[dict[Node, int], set[int]]:
 
 def fuse(graph: Graph) -> Passed:
     """A sum over axes of a product nobody else needs becomes one contraction over stacked rows;
-    so does one of rows put in places (the gradient of an embedding): with rows one-hot."""
+    a sum of rows put in places (the gradient of an embedding) puts all rows in one array."""
     kept = set(graph.outputs.values())
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node:
@@ -209,10 +258,15 @@ def fuse(graph: Graph) -> Passed:
             and not set(axes) & set(u.op.over)
         ):
             return apply(replace(u.op, over=(*u.op.over, *axes)), *u.inputs)
-        if len(graph.users[old]) > 1 or old in kept:
-            return rebuild(node, inputs)
-        u = _one_hot(u)
-        if any(v.dtype != node.dtype for v in u.inputs) or len(u.inputs) != 2:
+        if isinstance(u.op, Scatter) and len(graph.users[old]) == 1 and old not in kept:
+            added = SumOfScatters(axes, u.op.size, u.op.ranks)
+            return Node(added, u.inputs, node.axes, node.shape, node.dtype, node.where)
+        if (
+            len(graph.users[old]) > 1
+            or old in kept
+            or any(v.dtype != node.dtype for v in u.inputs)
+            or len(u.inputs) != 2
+        ):
             return rebuild(node, inputs)
         spec = _spec(u)
         if spec is None or not all(any(a in v.axes for v in u.inputs) for a in axes):
@@ -220,15 +274,6 @@ def fuse(graph: Graph) -> Passed:
         return Node(SumOfProducts(spec, axes), u.inputs, node.axes, node.shape, node.dtype, node.where)
 
     return rewriting(graph, rule)
-
-
-def _one_hot(node: Node) -> Node:
-    """A vector in row i of zeros as the outer product with a one-hot vector."""
-    if not isinstance(node.op, Scatter) or node.op.ranks != (1, 0):
-        return node
-    value, i = node.inputs
-    i = call("where", call("less", i, 0), i + call("extent", node.op.size), i)
-    return apply(Contract("i,j->ij"), call("one_hot", i, node.op.size), value)
 
 
 def _inner(graph: Graph, node: Node, inputs: tuple[Node, ...]) -> Node | None:

@@ -16,6 +16,7 @@ from unfold import dims
 from unfold.augmenting import augment
 from unfold.axis import Axis
 from unfold.binding import Binding
+from unfold.chunking import Chunk, chunked
 from unfold.dependence import Loop, Schedule, schedule
 from unfold.errors import UnfoldError
 from unfold.graph import Graph
@@ -49,6 +50,8 @@ class Plan:
     part: dict[Node, tuple[Node, int, int]] = field(default_factory=dict)  # lies in a concatenation
     ahead: dict[Node, tuple[Node, int, int]] = field(default_factory=dict)  # ... of the next step
     written: dict[str, tuple[Axis, ...]] = field(default_factory=dict)  # the axes of each output
+    items: list[Node | Loop | Chunk] = field(default_factory=list)  # the schedule as it is printed
+    chunk_of: dict[Node, Chunk] = field(default_factory=dict)
 
     def equations(self, texts: Mapping[str, str]) -> dict[Node, str]:
         """For each node, the equation it is part of: its own, or that of what it leads to."""
@@ -133,6 +136,7 @@ def plan(graph: Graph, bound: Binding, optimise: Iterable[str]) -> Plan:
         for u in result.inputs(node):
             if not isinstance(node.op, Symbol):
                 result.users.setdefault(u, []).append(node)
+    result.items = chunked(result)
     _place(result)
     return result
 
@@ -203,8 +207,8 @@ def _place(plan: Plan) -> None:
         ):
             continue
         inner = nest and not node.op.structural and not isinstance(node.op, Symbol)
-        here = [node, *plan.pieces(node)]
-        if inner and all(u not in outputs and _stays(plan, u, delays.get(u, [])) for u in here):
+        held = [node, *plan.pieces(node)]  # what lies in it is overwritten with it
+        if inner and all(u not in outputs and _stays(plan, u, delays.get(u, [])) for u in held):
             plan.rows.add(node)
             if delays.get(node):
                 plan.carried.add(node)
@@ -238,6 +242,7 @@ def _in_place(plan: Plan, joint: Node, u: Node, delays: dict[Node, list[Node]]) 
     computed = not (u.op.leaf or u.op.structural or u.op.name in VIEWS)
     free = u not in plan.part and u not in delays and all(u is not j for j, _, _ in plan.ahead.values())
     alike = plan.axes(u) == plan.axes(joint) and plan.nest(u) == plan.nest(joint)
+    alike = alike and plan.chunk_of.get(u) is plan.chunk_of.get(joint)
     return computed and free and alike and plan.inputs(joint).count(u) == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ import numpy as np
 from unfold import dims
 from unfold.adjoint import adjoints, select, with_gradients
 from unfold.axis import Axis, Index
-from unfold.backends import jit, reference
+from unfold.backends import modules, reference
 from unfold.backends import numpy as printed
 from unfold.backends.reference import Reference
 from unfold.binding import Array, Binding, bind, example
@@ -25,6 +26,7 @@ from unfold.passes import OPTIMISATIONS
 from unfold.plan import CannotPlan
 
 BACKENDS = ("numpy", "numba", "auto", "reference")
+COMPILING = 3.0  # seconds that Numba takes, about
 LARGEST = 5000  # nodes of a graph that is still worth printing; larger ones are interpreted
 
 
@@ -99,10 +101,35 @@ def _build(
 ) -> Callable[[Binding], dict[str, Array]]:
     if backend != "reference" and len(graph.order) <= LARGEST:
         try:
+            if backend == "auto" and modules.available():
+                return _when_worth_it(graph, bound, optimise)
             return printed.compile(graph, bound, optimise, _wants_jit(backend))
         except (CannotPlan, DefinitionError, OutOfRange):
             pass  # legal only at the size of a fixed axis; or a read outside, which the reference names
     return reference.compile(graph)
+
+
+def _when_worth_it(
+    graph: Graph, bound: Binding, optimise: tuple[str, ...] | None
+) -> Callable[[Binding], dict[str, Array]]:
+    """NumPy, until its calls have taken as long as Numba takes to compile; Numba from then on. So
+    no more than twice the time is spent that the better of the two would have taken."""
+    plain = printed.compile(graph, bound, optimise)
+    better: list[Callable[[Binding], dict[str, Array]]] = []
+    spent = 0.0
+
+    def run(bound: Binding) -> dict[str, Array]:
+        nonlocal spent
+        if better:
+            return better[0](bound)
+        start = time.perf_counter()
+        outputs = plain(bound)
+        spent += time.perf_counter() - start
+        if spent > COMPILING:
+            better.append(printed.compile(graph, bound, optimise, jit=True))
+        return outputs
+
+    return run
 
 
 _STEP = re.compile(r"(.*)\[(\d+(?:, \d+)*)\]", re.DOTALL)
@@ -168,11 +195,11 @@ def code(graph: Graph, of: str | None = None, wrt: Wrt = None, **options: Any) -
 
 def _wants_jit(backend: str) -> bool:
     """Whether loops are to be compiled: asked for, or possible and left to us."""
-    if backend == "numba" and not jit.available():
+    if backend == "numba" and not modules.available():
         raise UnfoldError(
             "backend 'numba' needs Numba: pip install 'unfold[jit]'; backend='numpy' needs nothing"
         )
-    return backend == "numba" or (backend == "auto" and jit.available())
+    return backend == "numba" or (backend == "auto" and modules.available())
 
 
 class Run:

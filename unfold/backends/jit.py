@@ -1,380 +1,304 @@
-"""The loops of a plan compiled by Numba; everything else is the NumPy backend's.
+"""A plan compiled by Numba, as far as it can be; everything else is the NumPy backend's.
 
-A loop's statements are recorded beside the NumPy lines that print them. Where each of them
-is an elementwise call or a small product, the loop becomes one compiled function: chains of
-elementwise calls are one pass over their entries, and a row that only they use stays in
-registers. Any other loop is left as it was, and the source says why.
+Statements are recorded beside the NumPy lines that print them. A run of them that can be compiled,
+loops and what is done for all steps at once, becomes one function: `kernels` writes it, `modules`
+compiles and keeps it. Where a loop cannot be compiled it stays as it was, and the source says why.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import math
-import os
-import pickle
-import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from unfold.backends.storage import Loop, Source, Var
-from unfold.files import write_whole
+from unfold.backends.kernels import LARGEST, SCALAR, Kernel, cost
+from unfold.backends.modules import has_blas
+from unfold.backends.records import Cell, Record, Steps, records
+from unfold.backends.source import Source
+from unfold.backends.storage import Letters, Var
+from unfold.binding import Array
 
-FORMAT = 1  # of the compiled modules: a new number leaves those kept before alone
-LARGEST = 1 << 16  # multiplications of one product; beyond, BLAS does it best
-SCALAR = {
-    "add": "({0} + {1})",
-    "subtract": "({0} - {1})",
-    "multiply": "({0} * {1})",
-    "divide": "({0} / {1})",
-    "negative": "(-{0})",
-    "positive": "{0}",
-    "power": "({0} ** {1})",
-    "reciprocal": "(_D(1) / {0})",
-    "less": "({0} < {1})",
-    "less_equal": "({0} <= {1})",
-    "greater": "({0} > {1})",
-    "greater_equal": "({0} >= {1})",
-    "equal": "({0} == {1})",
-    "not_equal": "({0} != {1})",
-    "logical_and": "({0} and {1})",
-    "logical_or": "({0} or {1})",
-    "logical_not": "(not {0})",
-    "sign": "(_D({0} > 0) - _D({0} < 0))",
-    "absolute": "abs({0})",
-    "square": "({0} * {0})",
-    **{
-        name: f"_math.{name}({{0}})"
-        for name in ("tanh", "exp", "log", "log1p", "expm1", "sqrt", "sin", "cos")
-    },
-}
+ALIGNED = 16  # numbers: buffers start at multiples of it
 
 
-@dataclass(frozen=True)
-class Cell:
-    """An operand where it was used: its array, the loops that index it, and its row."""
+@dataclass
+class Part:
+    """A compiled part of the plan, and where its call stands."""
 
     name: str
-    index: tuple[str, ...]  # a loop's counter, or "" for a dimension of the row
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    value: Any = None
-
-    def at(self, counters: Sequence[str], rank: int) -> str:
-        """One entry, for counters over a row of the given rank that it broadcasts against."""
-        if self.value is not None:
-            return f"_D({self.value!r})"
-        mine = iter(counters[rank - len(self.shape) :])
-        sizes = iter(self.shape)
-        parts = [i or ("0" if next(sizes) == 1 and next(mine) else next(mine)) for i in self.index]
-        return f"{self.name}[{', '.join(parts) or '()'}]"
-
-
-@dataclass(frozen=True)
-class Record:
-    """A statement: "ufunc", "choose", "copy", "fill" or "dot"."""
-
-    kind: str
-    out: Cell
-    operands: tuple[Cell, ...] = ()
-    function: str = ""
+    body: list[Record | Steps | str]
+    line: int
 
 
 @dataclass
 class JitSource(Source):
-    """A source whose loops are compiled where they can be."""
+    """A source of which runs of statements are compiled where they can be."""
 
+    parts: list[Part] = field(default_factory=list)
     functions: list[str] = field(default_factory=list)
+    region: list[Record | Steps | str] = field(default_factory=list)  # statements since the last plain line
+    plain: list[Callable[[], None]] = field(default_factory=list)  # ... and what prints them as NumPy lines
     reason: str = ""  # why the open loop cannot be compiled
     depth: int = 0  # of statements that print themselves through others
+    origins: dict[int, tuple[str, Array]] = field(default_factory=dict)  # memory -> its first variable
+    buffers: dict[str, tuple[int, Array]] = field(default_factory=dict)  # the line that makes it
+    touched: set[str] = field(default_factory=set)  # buffers that plain lines read or write
+    blas: bool = field(default_factory=has_blas)
 
-    def emit(self, line: str) -> None:
-        if self.loops and not self.depth and line:
-            self.reason = self.reason or f"it runs {line.split('(')[0].strip() or line}"
-        super().emit(line)
+    # ------------------------------------------------------------------ memory
+    def buffer(self, wish: str, letters: Any, shape: Sequence[int], dtype: Any, fill: str = "empty") -> Var:
+        var = super().buffer(wish, letters, shape, dtype, fill)
+        self.buffers[var.name] = (len(self.prepare) - 1, var.shadow)
+        return var
 
-    def cell(self, var: Var) -> Cell:
-        axes = {loop.axis: f"_c{k}" for k, loop in enumerate(self.loops)}
+    def view(self, var: Var, *args: Any, **kwargs: Any) -> Var:
+        self.origin(var)
+        return super().view(var, *args, **kwargs)
+
+    def origin(self, var: Var) -> tuple[str, Array] | None:
+        """The variable that owns the memory, and its array."""
+        owner: Any = var.shadow
+        while isinstance(owner.base, np.ndarray):
+            owner = owner.base
+        if id(owner) not in self.origins:
+            if owner is not var.shadow or not owner.flags.c_contiguous:
+                return None
+            self.origins[id(owner)] = (var.name, owner)
+        return self.origins[id(owner)]
+
+    def cell(self, var: Var) -> Cell | None:
         row = self.row(var)
-        return Cell(var.name, tuple(axes.get(x, "") for x in var.letters), row.shape, row.strides, var.value)
+        if var.value is not None:
+            return Cell("", value=var.value, row=row)
+        found = self.origin(var)
+        if found is None or not var.shadow.size:
+            return None
+        name, owner = found
+        item = owner.itemsize
+        counters = {loop.axis: f"_c{k}" for k, loop in enumerate(self.loops)}
+        steps = dict(zip(var.letters, (s // item for s in var.shadow.strides), strict=True))
+        loops = tuple((counters[x], steps[x]) for x in var.letters if x in counters and steps[x])
+        strides = tuple(steps[x] for x in var.letters if x not in counters)
+        offset = (var.shadow.ctypes.data - owner.ctypes.data) // item
+        return Cell(name, offset, loops, row.shape, strides, row=row)
 
-    def note(self, kind: str, out: Var, operands: Iterable[Var], function: str = "") -> None:
-        if not self.loops or self.depth > 1:
+    def touch(self, var: Var) -> None:
+        """A plain line reads or writes the variable."""
+        if (found := self.origin(var)) is not None:
+            self.touched.add(found[0])
+
+    # ------------------------------------------------------------------ lines
+    def emit(self, line: str) -> None:
+        comment = not line or line.startswith("#")
+        if self.loops:
+            if not self.depth and not comment:
+                self.reason = self.reason or f"it runs {line.split('(')[0].strip()}"
+            super().emit(line)
+        elif self.depth:
+            super().emit(line)
+        elif comment and self.region:
+            self.region.append(line.lstrip("# "))
+            self.plain.append(partial(super().emit, line))
+        else:
+            if not comment:
+                self.flush()
+            super().emit(line)
+
+    def here(self, var: Var, method: str = "") -> str:
+        if not self.depth:
+            self.touch(var)
+        return super().here(var, method)
+
+    def settle(self, var: Var) -> None:
+        self.flush()
+        self.touch(var)
+
+    def flush(self) -> None:
+        """End the run of statements: a compiled part, or the plain lines where that gains nothing."""
+        region, plain = self.region, self.plain
+        self.region, self.plain = [], []
+        if any(isinstance(r, Steps) for r in region) or sum(isinstance(r, Record) for r in region) > 1:
+            self.parts.append(Part(self.name("part"), region, len(self.lines)))
+            self.lines.append("")
+        else:
+            self.depth += 1
+            for print_ in plain:
+                print_()
+            self.depth -= 1
+            self.touched |= {c.buffer for r in records(region) for c in r.cells}
+
+    # ------------------------------------------------------------------ statements
+    def record(self, kind: str, outs: Sequence[Var], operands: Sequence[Var], **how: Any) -> Record | None:
+        """A statement as data; None where it cannot be compiled."""
+        cells = [self.cell(v) for v in (*outs, *operands)]
+        reason = ""
+        if any(c is None for c in cells):
+            reason = "it has arrays without entries, or not made here"
+        elif kind == "ufunc" and how["function"] not in SCALAR:
+            reason = f"it calls {how['function']}"
+        elif any(v.shadow.dtype.kind not in "fib" for v in (*outs, *operands)):
+            reason = "it has complex numbers"
+        elif (
+            kind in ("dot", "sum", "softmax", "loss", "contract", "scatter")
+            and outs[0].shadow.dtype.kind != "f"
+        ):
+            reason = f"it has a {kind} of integers"
+        if "over" in how and not reason:
+            *own, every = how.pop("over")
+            cells = [_spread(c, x, every) for c, x in zip(cells, own, strict=True)]  # type: ignore[arg-type]
+        record = Record(kind, tuple(cells[: len(outs)]), tuple(cells[len(outs) :]), **how)  # type: ignore[arg-type]
+        if not reason and kind == "dot" and not self.blas and cost(record) > LARGEST:
+            reason = "its products are large, and no BLAS was found"
+        if self.loops and self.loops[-1].at:
+            reason = "its steps are retimed"
+        if reason:
+            for v in (*outs, *operands):
+                self.touch(v)
+        if self.loops:
+            self.reason = self.reason or reason
+        elif reason:
+            self.flush()
+        return None if reason else record
+
+    def statement(
+        self, kind: str, outs: Sequence[Var], operands: Sequence[Var], print_: Callable[[], None], **how: Any
+    ) -> None:
+        """A statement: recorded, and printed unless it may become part of a compiled function."""
+        if self.depth:
+            print_()
             return
-        if self.loops[-1].at:
-            self.reason = "its steps are retimed"
-        record = Record(kind, self.cell(out), tuple(map(self.cell, operands)), function)
-        if kind == "ufunc" and function not in SCALAR:
-            self.reason = f"it calls {function}"
-        if kind == "dot" and _cost(record) > LARGEST:
-            self.reason = "its products are large enough for BLAS"
-        self.loops[-1].records.append(record)
+        record = self.record(kind, outs, operands, **how)
+        if record is not None:
+            (self.loops[-1].records if self.loops else self.region).append(record)
+        if record is not None and not self.loops:
+            self.plain.append(print_)
+        else:
+            self.depth += 1
+            print_()
+            self.depth -= 1
 
     def ufunc(self, name: str, operands: Sequence[Var], out: Var) -> None:
-        self.depth += 1
-        self.note("ufunc", out, operands, name)
-        super().ufunc(name, operands, out)
-        self.depth -= 1
+        do = super().ufunc
+        self.statement("ufunc", [out], operands, lambda: do(name, operands, out), function=name)
 
     def choose(self, condition: Var, a: Var, b: Var, out: Var) -> None:
-        self.depth += 1
-        self.note("choose", out, (condition, a, b))
-        super().choose(condition, a, b, out)
-        self.depth -= 1
+        do = super().choose
+        self.statement("choose", [out], [condition, a, b], lambda: do(condition, a, b, out))
 
     def copy(self, out: Var, value: Var) -> None:
-        self.depth += 1
-        self.note("copy", out, (value,))
-        super().copy(out, value)
-        self.depth -= 1
+        do = super().copy
+        self.statement("copy", [out], [value], lambda: do(out, value))
 
     def fill(self, out: Var) -> None:
-        self.depth += 1
-        self.note("fill", out, ())
-        super().fill(out)
-        self.depth -= 1
+        do = super().fill
+        self.statement("fill", [out], [], lambda: do(out))
 
     def dot(self, a: Var, b: Var, out: Var) -> None:
-        self.depth += 1
-        self.note("dot", out, (a, b))
-        super().dot(a, b, out)
-        self.depth -= 1
+        do = super().dot
+        self.statement("dot", [out], [a, b], lambda: do(a, b, out))
 
+    def matmul(self, a: Var, b: Var, out: Var, batch: int) -> None:
+        do = super().matmul
+        self.statement("dot", [out], [a, b], lambda: do(a, b, out, batch), batch=batch)
+
+    def contract(self, parts: Sequence[Var], out: Var, letters: Sequence[Letters], kept: Letters) -> None:
+        do = super().contract
+        every = tuple(dict.fromkeys((*kept, *(x for own in letters for x in own))))
+        self.statement(
+            "contract", [out], parts, lambda: do(parts, out, letters, kept),
+            batch=len(kept), over=(kept, *letters, every),
+        )  # fmt: skip
+
+    def gather(self, table: Var, at: Var, out: Var) -> None:
+        do = super().gather
+        self.statement("gather", [out], [table, at], lambda: do(table, at, out))
+
+    def scatter(self, rows: Var, at: Var, out: Var) -> None:
+        do = super().scatter
+        self.statement("scatter", [out], [rows, at], lambda: do(rows, at, out))
+
+    def total(self, a: Var, out: Var) -> None:
+        do = super().total
+        self.statement("sum", [out], [a], lambda: do(a, out))
+
+    def softmax(self, a: Var, out: Var, dim: int) -> None:
+        do = super().softmax
+        self.statement("softmax", [out], [a], lambda: do(a, out, dim), dim=dim)
+
+    def cross_entropy(self, scores: Var, labels: Var, loss: Var, slope: Var) -> None:
+        do = super().cross_entropy
+        self.statement("loss", [loss, slope], [scores, labels], lambda: do(scores, labels, loss, slope))
+
+    # ------------------------------------------------------------------ loops
     def close(self, comment: Sequence[str]) -> None:
         loop = self.loops[-1]
+        steps = Steps(f"_c{len(self.loops) - 1}", loop.size, loop.sign, loop.records)
         if len(self.loops) > 1:
             self.depth += 1
             super().close(comment)
             self.depth -= 1
-            self.loops[-1].records.append(loop)
-            return
-        if self.reason:
+            self.loops[-1].records.append(steps)
+        elif self.reason:
+            self.flush()
+            self.touched |= {c.buffer for r in records([steps]) for c in r.cells}
             super().close([*comment, f"not compiled: {self.reason}"])
+            self.reason = ""
         else:
             self.loops.pop()
             for _, _, key in self.late:
                 del self.views[key]
             self.late.clear()
-            self.emit("")
-            for line in comment:
-                self.emit(f"# {line}")
-            self.emit(self.function(loop))
-        self.reason = ""
+            self.region += [*comment, steps]
 
-    def function(self, loop: Loop) -> str:
-        """Add the compiled function of a loop; returns the line that calls it."""
-        arrays = sorted({c.name for c in _cells(loop) if c.value is None})
-        name = self.name("loop")
-        body = _Body(loop, {key[0] for key in self.views})
-        lines = [f"def {name}({', '.join(arrays)}):", *("    " + line for line in body.lines)]
-        self.functions.append("\n".join(lines))
-        return f"{name}({', '.join(arrays)})"
+    # ------------------------------------------------------------------ the functions
+    def finish(self) -> None:
+        """Write the functions, and lay the buffers they use one behind the other in one array."""
+        self.flush()
+        owners: dict[str, list[str]] = {}
+        for part in self.parts:
+            for b in {c.buffer for r in records(part.body) for c in r.cells}:
+                owners.setdefault(b, []).append(part.name)
 
+        def private(name: str) -> bool:
+            return name in self.buffers and name not in self.touched and len(owners.get(name, ())) == 1
 
-def _cost(record: Record) -> int:
-    a, b = record.operands
-    return math.prod(a.shape) * math.prod(b.shape) // max(1, a.shape[-1])
-
-
-def _cells(loop: Loop) -> Iterable[Cell]:
-    for record in loop.records:
-        if isinstance(record, Loop):
-            yield from _cells(record)
-        else:
-            yield from (record.out, *record.operands)
-
-
-class _Body:
-    """The lines of a compiled loop."""
-
-    def __init__(self, loop: Loop, viewed: set[str]) -> None:
-        self.lines: list[str] = []
-        self.viewed = viewed  # arrays that other names see into
-        self.reads: dict[str, int] = {}
-        for cell in _cells(loop):
-            self.reads[cell.name] = self.reads.get(cell.name, 0) + 1
-        self.fresh = 0
-        self.loop(loop, 0, "")
-
-    def loop(self, loop: Loop, depth: int, indent: str) -> None:
-        n = loop.size
-        steps = f"range({n})" if loop.sign > 0 else f"range({n - 1}, -1, -1)"
-        self.lines.append(f"{indent}for _c{depth} in {steps}:")
-        group: list[Record] = []
-        for record in [*loop.records, None]:
-            elementwise = isinstance(record, Record) and record.kind != "dot"
-            if group and not (elementwise and record.out.shape == group[0].out.shape):
-                self.chain(group, indent + "    ")
-                group = []
-            if isinstance(record, Loop):
-                self.loop(record, depth + 1, indent + "    ")
-            elif isinstance(record, Record) and record.kind == "dot":
-                self.product(record, indent + "    ")
-            elif record is not None:
-                group.append(record)
-
-    def chain(self, records: list[Record], indent: str) -> None:
-        """Elementwise statements in one pass; values are kept in registers while they last."""
-        shape = records[0].out.shape
-        counters = []
-        for d, n in enumerate(shape):
-            counters.append(f"_i{d}" if n != 1 else "0")
-            if n != 1:
-                self.lines.append(f"{indent}for _i{d} in range({n}):")
-                indent += "    "
-        held: dict[tuple[str, tuple[str, ...]], str] = {}
-        used = [c.name for r in records for c in (r.out, *r.operands)]
-        for k, r in enumerate(records):
-            values = [held.get((c.name, c.index)) or c.at(counters, len(shape)) for c in r.operands]
-            if r.kind == "choose":
-                expression = f"{values[1]} if {values[0]} else {values[2]}"
-            elif r.kind == "fill":
-                expression = "_D(0)"
-            else:
-                expression = SCALAR[r.function].format(*values) if r.kind == "ufunc" else values[0]
-            self.fresh += 1
-            self.lines.append(f"{indent}_v{self.fresh} = {expression}")
-            held[r.out.name, r.out.index] = f"_v{self.fresh}"
-            last = all(q.out.name != r.out.name for q in records[k + 1 :])
-            row = not any(r.out.index)
-            written_first = next(q for q in records if r.out in (q.out, *q.operands)).out == r.out
-            kept = (
-                row
-                and written_first
-                and r.out.name not in self.viewed
-                and used.count(r.out.name) == self.reads[r.out.name]
-            )
-            if last and not kept:
-                self.lines.append(f"{indent}{r.out.at(counters, len(shape))} = _v{self.fresh}")
-
-    def product(self, record: Record, indent: str) -> None:
-        """A small product, its inner loop over neighbouring numbers."""
-        a, b = record.operands
-        out = record.out
-        rows, columns, inner = a.shape[:-1], b.shape[1:], a.shape[-1]
-        lines = self.lines
-        i = ["_i"] if rows else []
-        j = ["_j"] if columns else []
-
-        def at(cell: Cell, counters: list[str]) -> str:
-            free = iter(counters)
-            return f"{cell.name}[{', '.join(x or next(free) for x in cell.index) or '()'}]"
-
-        if rows:
-            lines.append(f"{indent}for _i in range({rows[0]}):")
-            indent += "    "
-        target, left, right = at(out, [*i, *j]), at(a, [*i, "_k"]), at(b, ["_k", *j])
-        across = bool(columns) and b.strides[-1] == min(b.strides)
-        down = bool(rows) and not columns and a.strides[0] < a.strides[-1]
-        if across:  # rows of b added up
-            lines.append(f"{indent}for _j in range({columns[0]}):")
-            lines.append(f"{indent}    {target} = _D(0)")
-            lines.append(f"{indent}for _k in range({inner}):")
-            lines.append(f"{indent}    _s = {left}")
-            lines.append(f"{indent}    for _j in range({columns[0]}):")
-            lines.append(f"{indent}        {target} += _s * {right}")
-        elif down:  # columns of a added up
-            indent = indent[:-4]
-            lines.pop()
-            lines.append(f"{indent}for _i in range({rows[0]}):")
-            lines.append(f"{indent}    {target} = _D(0)")
-            lines.append(f"{indent}for _k in range({inner}):")
-            lines.append(f"{indent}    _s = {right}")
-            lines.append(f"{indent}    for _i in range({rows[0]}):")
-            lines.append(f"{indent}        {target} += {left} * _s")
-        else:
-            if columns:
-                lines.append(f"{indent}for _j in range({columns[0]}):")
-                indent += "    "
-            lines.append(f"{indent}_s = _D(0)")
-            lines.append(f"{indent}for _k in range({inner}):")
-            lines.append(f"{indent}    _s += {left} * {right}")
-            lines.append(f"{indent}{target} = _s")
+        kernels = [Kernel(part.body, private, self.blas) for part in self.parts]
+        places: dict[str, tuple[str, int]] = {}
+        sizes: dict[str, int] = {}
+        for name in dict.fromkeys(b for k in kernels for b in sorted(k.stored)):
+            if name in self.buffers:
+                line, shadow = self.buffers[name]
+                arena = f"memory_{self.dtype(shadow.dtype)}"
+                start = sizes.get(arena, 0)
+                places[name] = arena, start
+                sizes[arena] = start + -(-shadow.size // ALIGNED) * ALIGNED
+                self.prepare[line] = (
+                    f"{name} = {arena}[{start}:{start + shadow.size}].reshape({shadow.shape})"
+                )
+        for arena, size in sizes.items():
+            self.taken.add(arena)
+            self.prepare.insert(0, f"{arena} = np.zeros({size}, {arena.removeprefix('memory_')})")
+        given: set[str] = set()
+        for part, kernel in zip(self.parts, kernels, strict=True):
+            arenas = sorted({places[b][0] for b in kernel.stored if b in places})
+            outside = sorted(b for b in kernel.stored if b not in places)
+            given |= set(outside)
+            lines = [f"def {part.name}({', '.join([*arenas, *(b + '_' for b in outside)])}):"]
+            lines += [f"    {b} = at({b}_, 0)" for b in outside]
+            lines += [
+                "    {} = at({}, {})".format(b, *places[b]) for b in sorted(kernel.stored) if b in places
+            ]
+            self.functions.append("\n".join([*lines, *kernel.lines]))
+            self.lines[part.line] = f"{part.name}({', '.join([*arenas, *outside])})"
+        names = set(self.env.get("names", {}).values())
+        self.lines[:0] = [f"{name} = contiguous({name})" for name in sorted(given & names)]
 
 
-HEADER = """import math as _math
-
-import numpy as np
-from numba import njit
-
-_D = np.{dtype}
-"""
-DECORATOR = "@njit(cache={cache}, error_model='numpy', fastmath={{'reassoc', 'contract', 'arcp', 'nsz'}})\n"
-
-
-def load(functions: Sequence[str], dtype: Any) -> dict[str, Any]:
-    """The compiled functions by name, kept on disk under a name made of all they depend on."""
-    text = module(functions, dtype, cache=True)
-    made_by = f"{FORMAT} {sys.version} {_numba_version()}"
-    stem = "loops_" + hashlib.sha256((made_by + text).encode()).hexdigest()[:24]
-    try:
-        path = cache_folder() / f"{stem}.py"
-        if not path.exists() or path.read_text("utf-8") != text:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, text.encode("utf-8"))
-        loaded = _imported(stem, path)
-    except OSError:  # nowhere to keep it: compiled for this process alone
-        namespace: dict[str, Any] = {}
-        exec(module(functions, dtype, cache=False), namespace)
-        return {name: f for name, f in namespace.items() if name.startswith("loop")}
-    names = [n for n in vars(loaded) if n.startswith("loop")]
-    return {n: _Mended(n, getattr(loaded, n), stem, path) for n in names}
-
-
-class _Mended:
-    """A compiled function; where what was kept of it is damaged, it is compiled anew."""
-
-    def __init__(self, name: str, function: Any, stem: str, path: Path) -> None:
-        self.name, self.function, self.stem, self.path = name, function, stem, path
-        self.ran = False
-
-    def __call__(self, *arrays: Any) -> None:
-        if self.ran:
-            self.function(*arrays)
-            return
-        try:
-            self.function(*arrays)
-        except (EOFError, OSError, ValueError, KeyError, ImportError, AttributeError, pickle.PickleError):
-            for kept in self.path.parent.glob(f"__pycache__/{self.stem}*.nb*"):
-                kept.unlink(missing_ok=True)
-            self.function = getattr(_imported(self.stem, self.path), self.name)
-            self.function(*arrays)
-        self.ran = True
-
-
-def _imported(stem: str, path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(f"unfold_{stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
-def _numba_version() -> str:
-    import numba
-
-    return str(numba.__version__)
-
-
-def available() -> bool:
-    """Whether Numba is installed."""
-    return importlib.util.find_spec("numba") is not None
-
-
-def cache_folder() -> Path:
-    """Where compiled loops are kept: $UNFOLD_CACHE, or the user's cache folder."""
-    if given := os.environ.get("UNFOLD_CACHE"):
-        return Path(given)
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "unfold"
-
-
-def module(functions: Sequence[str], dtype: Any, cache: bool) -> str:
-    """The text of a Python module with the compiled functions."""
-    decorated = [DECORATOR.format(cache=cache) + f for f in functions]
-    return "\n\n".join([HEADER.format(dtype=np.dtype(dtype).name), *decorated]) + "\n"
+def _spread(cell: Cell, own: Letters, every: Letters) -> Cell:
+    """A cell over all letters: 0 is the step along one that it lacks."""
+    sizes, steps = (dict(zip(own, x, strict=True)) for x in (cell.shape, cell.strides))
+    shape, strides = (tuple(x.get(k, n) for k in every) for x, n in ((sizes, 1), (steps, 0)))
+    return replace(cell, shape=shape, strides=strides)

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from unfold.backends.jit import JitSource, load, module
+from unfold.backends.jit import JitSource
+from unfold.backends.modules import load, module
 from unfold.backends.printer import Printer
-from unfold.backends.storage import Source
+from unfold.backends.source import Source
 from unfold.binding import Array, Binding
 from unfold.graph import Graph
 from unfold.node import Symbol
-from unfold.passes import OPTIMISATIONS
+from unfold.passes import OPTIMISATIONS, add_rows
 from unfold.plan import plan
 from unfold.text import expression
 
@@ -21,6 +22,11 @@ from unfold.text import expression
 def rows(array: Array) -> list[Array]:
     """Views of the rows of an array, 0-d ones of a vector."""
     return list(array) if array.ndim > 1 else [array[i, ...] for i in range(len(array))]
+
+
+def contiguous(array: Array) -> Array:
+    """The array with its rows one behind the other, as compiled parts read it."""
+    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
 
 class SoftmaxCrossEntropy:
@@ -33,29 +39,29 @@ class SoftmaxCrossEntropy:
     NEAR = 16
 
     def __init__(self, rows: int, classes: int, dtype: Any) -> None:
-        self.form, self.rows, self.ones = (rows, classes), np.arange(rows), np.ones(classes, dtype)
+        self.rows, self.ones = np.arange(rows), np.ones(classes, dtype)
         self.top, self.least, self.one = np.empty((), dtype), np.empty((), dtype), np.array(1, dtype)
         self.tops, self.total = np.empty((rows, 1), dtype), np.empty(rows, dtype)
-        self.column = self.total[:, None]
 
     def __call__(self, o: Array, y: Array, loss: Array, slope: Array) -> None:
-        z, y, loss, out = o.reshape(self.form), y.reshape(-1), loss.reshape(-1), slope.reshape(self.form)
+        n, out = len(y), slope  # the last part of an axis may be short
+        tops, total = self.tops[:n], self.total[:n]
         near: Any = False
-        if z.size:
-            numbers = z.reshape(-1)
+        if o.size:
+            numbers = o.reshape(-1)
             np.maximum.reduce(numbers, 0, out=self.top)
             np.minimum.reduce(numbers, 0, out=self.least)
             near = self.top - self.least < self.NEAR
         if not near:
-            np.maximum.reduce(z, 1, out=self.tops, keepdims=True)
-        np.subtract(z, self.top if near else self.tops, out)
-        at = (self.rows, y)
+            np.maximum.reduce(o, 1, out=tops, keepdims=True)
+        np.subtract(o, self.top if near else tops, out)
+        at = (self.rows[:n], y)
         chosen = out[at]
         np.exp(out, out)
-        out.dot(self.ones, self.total)
-        np.log(self.total, loss)
+        out.dot(self.ones, total)
+        np.log(total, loss)
         np.subtract(loss, chosen, loss)
-        np.divide(out, self.column, out)
+        np.divide(out, total[:, None], out)
         out[at] = np.subtract(out[at], self.one, chosen)
 
 
@@ -63,20 +69,21 @@ class Softmax:
     """out = exp(a) / sum exp(a) along one dimension."""
 
     def __init__(self, shape: tuple[int, ...], dim: int, dtype: Any) -> None:
-        self.shape, self.dim = shape, dim
-        if shape[dim] == np.prod(shape):  # a single vector
-            self.shape, self.dim = (shape[dim],), 0
-        self.work = np.empty(tuple(1 if d == self.dim else n for d, n in enumerate(self.shape)), dtype)
-        self.row = self.work[0, ...] if len(self.shape) == 1 else self.work
-        self.keep = len(self.shape) > 1
+        self.alone = shape[dim] == np.prod(shape)  # a single vector: nothing to broadcast
+        self.dim = 0 if self.alone else dim
+        whole = () if self.alone else tuple(1 if d == dim else n for d, n in enumerate(shape))
+        self.work = np.empty(whole, dtype)
 
     def __call__(self, a: Array, out: Array) -> None:
-        a, out = a.reshape(self.shape), out.reshape(self.shape)
-        np.maximum.reduce(a, axis=self.dim, out=self.row, keepdims=self.keep)
-        np.subtract(a, self.row, out)
+        if self.alone:
+            a, out, work = a.reshape(-1), out.reshape(-1), self.work
+        else:  # the last part of an axis may be short
+            work = self.work if self.dim == 0 else self.work[: len(a)]
+        np.maximum.reduce(a, axis=self.dim, out=work, keepdims=not self.alone)
+        np.subtract(a, work, out)
         np.exp(out, out)
-        np.add.reduce(out, axis=self.dim, out=self.row, keepdims=self.keep)
-        np.divide(out, self.row, out)
+        np.add.reduce(out, axis=self.dim, out=work, keepdims=not self.alone)
+        np.divide(out, work, out)
 
 
 GLOBALS = {
@@ -87,12 +94,13 @@ GLOBALS = {
     "rows": rows,
     "np": np,
     "matmul": np.matmul,
-    "multiply": np.multiply,
+    "contiguous": contiguous,
     "einsum": np.einsum,
     "copyto": np.copyto,
     "empty": np.empty,
     "zeros": np.zeros,
     "add_reduce": np.add.reduce,
+    "add_rows": add_rows,
 }
 
 
@@ -100,9 +108,13 @@ def source(
     graph: Graph, bound: Binding, optimise: Iterable[str] | None = None, jit: bool = False
 ) -> tuple[str, dict[str, Any]]:
     """The source for arrays of the sizes in `bound`, and the objects it refers to; with
-    `jit`, loops are functions of a second module, printed after it, for Numba to compile."""
-    work = plan(graph, bound, OPTIMISATIONS if optimise is None else optimise)
-    out = JitSource() if jit and bound.dtype.kind == "f" else Source()
+    `jit`, parts of it are functions of a second module, printed after it, for Numba to compile."""
+    jit = jit and bound.dtype in (np.float32, np.float64)
+    chosen = OPTIMISATIONS if optimise is None else tuple(optimise)
+    if jit:  # what saves calls only copies more where calls cost nothing
+        chosen = tuple(o for o in chosen if o not in ("pack", "augment", "chunk"))
+    work = plan(graph, bound, chosen)
+    out = JitSource() if jit else Source()
     out.taken |= set(GLOBALS)
     out.env["names"] = {}
     texts = {str(s.op): f"{s.op} = {expression(graph.definitions[s])}" for s in graph.symbols.values()}
@@ -111,6 +123,8 @@ def source(
     }
     printer = Printer(work, work.equations(texts), out, texts=texts)
     printer.print()
+    if isinstance(out, JitSource):
+        out.finish()
     names = out.env.pop("names")
     unused = [label for label in bound.arrays if label not in names]
     names.update({label: out.name(label) for label in unused})

@@ -7,85 +7,22 @@ another has left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from unfold.augmenting import Eye
 from unfold.axis import Axis
-from unfold.backends.storage import Letters, Source, Var
-from unfold.binding import Array
-from unfold.node import Constant, Named, Node
-from unfold.op import Elementwise
-from unfold.ops.index import Extent
-from unfold.ops.linear import Contract
+from unfold.backends.reuse import Reuse
+from unfold.backends.storage import Letters, Var
+from unfold.node import Named, Node
 from unfold.ops.shape import Concat
-from unfold.ops.time import At, Delay, Place, Reverse, Size, Step, Structural, Zeros
+from unfold.ops.time import At, Delay, Place, Reverse, Structural, Zeros
 from unfold.passes import VIEWS
-from unfold.plan import CannotPlan, Plan
-from unfold.trace import Ref, trace
 
 
-@dataclass
-class Places:
-    """The variables of a plan's values, made when they are first needed."""
-
-    plan: Plan
-    equations: dict[Node, str]
-    source: Source = field(default_factory=Source)
-    vars: dict[Node, Var] = field(default_factory=dict)
-    padded: dict[Node, Var] = field(default_factory=dict)
-    spare: dict[tuple[Any, ...], Var] = field(default_factory=dict)
-    carried: list[tuple[Node, Node]] = field(default_factory=list)  # (delay, source) kept in rows
-    owned: dict[Node, None] = field(default_factory=dict)  # whose place may be taken over
-    keep: set[Node] = field(default_factory=set)  # the outputs
-    done: set[Node] = field(default_factory=set)  # printed; `vars` may hold a place before that
-
-    def node(self, node: Node) -> None:
-        """Print a node (in a subclass)."""
-        raise NotImplementedError
-
-    # ------------------------------------------------------------------ layout
-    def letters(self, node: Node, whole: bool = True) -> Letters:
-        """The dimensions of a node's buffer: axes in the plan's order, then its value's."""
-        stepped = {loop.direction[0][0] for loop in self.plan.nest(node)} if not whole else set()
-        axes = tuple(a for a in self.plan.axes(node) if a not in stepped)
-        return (*axes, *range(len(node.shape)))
-
-    def extent(self, letters: Letters, node: Node) -> list[int]:
-        shape = self.plan.shape(node)
-        return [self.plan.bound.extents[x] if isinstance(x, Axis) else shape[x] for x in letters]
-
-    def dtype(self, node: Node) -> Any:
-        return self.plan.bound.dtype_of(node.dtype)
-
-    def wish(self, node: Node) -> str:
-        label = self.plan.labels.get(node)
-        if label is None:
-            if isinstance(node.op, Contract) and len(node.inputs) == 2:
-                parts = [self.short(u) for u in node.inputs]
-                return "".join(parts) if all(parts) else "a"
-            return "a"
-        name, _, index = label.partition("[")
-        inner = index.rstrip("]")
-        return name if not inner or not any(c.isdigit() or c.isupper() for c in inner) else f"{name}_{inner}"
-
-    def short(self, node: Node) -> str:
-        """What an operand is called, for the name of a product: Ux, Wh."""
-        node = self.plan.resolve(node)
-        if isinstance(node.op, Delay):
-            return self.short(node.inputs[0])
-        label = node.op.label if isinstance(node.op, Named) else self.plan.labels.get(node, "")
-        return label.partition("[")[0]
-
-    # ------------------------------------------------------------------ variables
-    def var(self, node: Node) -> Var:
-        """The variable of a node, printed already or a view made now."""
-        node = self.plan.resolve(node)
-        if node not in self.vars:
-            self.node(node)
-        return self.vars[node]
+class Places(Reuse):
+    """Makes the places of values, and views of them."""
 
     def place(self, node: Node) -> Var:
         """A place for the value of a node: a row, a part of a concatenation, or a buffer with
@@ -108,22 +45,42 @@ class Places:
             letters = self.letters(node, whole=False)
             if node not in self.plan.carried:
                 self.own(node)
-            return self.source.buffer(self.wish(node), letters, self.extent(letters, node), self.dtype(node))
+            row = self.source.buffer(self.wish(node), letters, self.extent(letters, node), self.dtype(node))
+            self.source.rows.add(row.name)
+            return row
         letters = self.letters(node)
         pads = self.plan.pads.get(node, {})
         shape = self.extent(letters, node)
         if not any(map(sum, pads.values())):
             views = [u for u in self.plan.users.get(node, []) if u.op.name in VIEWS]
-            if not self.plan.nest(node) and (node in self.keep or any(u in self.keep for u in views)):
+            over = self.source.part and self.source.part.axis in letters
+            given = node in self.keep or any(u in self.keep for u in views)
+            if not self.plan.nest(node) and given and not over:
                 return self.source.fresh(self.wish(node), letters, shape, self.dtype(node))
             taken = self.vacant(node, letters, shape)
             self.own(node)
             return taken or self.source.buffer(self.wish(node), letters, shape, self.dtype(node))
+        return self.padded_place(node, self.wish(node))
+
+    def whole(self, node: Node) -> Var:
+        """A buffer for all steps of what is computed part by part."""
+        wish, letters = f"{self.wish(node)}_whole", self.letters(node)
+        if any(map(sum, self.plan.pads.get(node, {}).values())):
+            return self.padded_place(node, wish)
+        views = [u for u in self.plan.users.get(node, []) if u.op.name in VIEWS]
+        given = node in self.keep or any(u in self.keep for u in views)
+        make = self.source.fresh if given else self.source.buffer
+        return make(wish, letters, self.extent(letters, node), self.dtype(node))
+
+    def padded_place(self, node: Node, wish: str) -> Var:
+        """A buffer with room for the boundary values of delayed reads."""
+        letters, pads = self.letters(node), self.plan.pads[node]
+        shape = self.extent(letters, node)
         room = [n + sum(pads.get(x, ())) for x, n in zip(letters, shape, strict=True)]
-        full = self.source.buffer(self.wish(node) + "_all", letters, room, self.dtype(node))
+        full = self.source.buffer(f"{wish}_all", letters, room, self.dtype(node))
         self.padded[node] = full
         key = [self.inside(node, x, n) for x, n in zip(letters, shape, strict=True)]
-        return self.source.index(full, key, letters, self.wish(node))
+        return self.source.index(full, key, letters, wish)
 
     def place_ahead(self, node: Node) -> Var:
         """The place of a value in the concatenation that the next step reads."""
@@ -152,15 +109,6 @@ class Places:
         start, stop = before - lag, before - lag + n
         return slice(start or None, stop if stop != before + n + after else None)
 
-    def number(self, value: Any, dtype: Any) -> Var:
-        """A number as a 0-d array of the right dtype: a Python number costs twice the call."""
-        key = (np.dtype(dtype).name, repr(value))
-        if key not in self.spare:
-            name = self.source.name({1: "one", 0: "zero", 0.5: "half", 2: "two"}.get(value, "k"))
-            self.source.prepare.append(f"{name} = np.array({value!r}, {self.source.dtype(dtype)})")
-            self.spare[key] = Var(name, (), np.array(value, dtype), True, value=value)
-        return self.spare[key]
-
     def leaf(self, node: Node) -> Var:
         op, source = node.op, self.source
         letters = (*node.axes, *range(len(node.shape)))
@@ -183,30 +131,6 @@ class Places:
         if value.ndim == 0:
             return self.number(value.item(), value.dtype)
         return Var(source.constant(self.wish(node), value), self.letters(node), value, True)
-
-    def constant(self, node: Node) -> Array:
-        op, bound = node.op, self.plan.bound
-        if isinstance(op, Constant):
-            value = op.value
-        elif isinstance(op, Step):
-            value = np.arange(1, bound.extents[op.axis] + 1)
-        elif isinstance(op, Size):
-            value = np.asarray(bound.extents[op.axis])
-        elif isinstance(op, Extent):
-            value = np.asarray(op.at_sizes(bound.sizes).dim)  # type: ignore[attr-defined]
-        elif isinstance(op, Zeros):
-            value = np.zeros(self.plan.shape(node))
-        elif isinstance(op, Eye):
-            value = np.eye(self.plan.shape(node)[0])
-        elif self.is_number(node):
-            value = np.asarray(op.forward(np, *(self.constant(u) for u in self.plan.inputs(node))))
-        else:
-            raise CannotPlan(f"a leaf {op.name}")
-        users = self.plan.users.get(node, [node])  # an index stays an integer
-        floats = node.dtype == "int" and all(
-            isinstance(u.op, Elementwise) and u.dtype in ("float", "complex") for u in users
-        )
-        return np.asarray(value, bound.dtype if floats else self.dtype(node))
 
     # ------------------------------------------------------------------ time operations
     def move(self, node: Node) -> Var:
@@ -258,29 +182,31 @@ class Places:
         if origin not in self.vars:
             self.vars[origin] = self.place(origin)
         full, letters = self.padded[origin], self.letters(origin)
-        sizes = self.extent(letters, origin)
+        sizes = self.vars[origin].shadow.shape
 
         def part(at: slice | int) -> list[Any]:
             return [
                 at if x == op.axis else self.inside(origin, x, n) for x, n in zip(letters, sizes, strict=True)
             ]
 
-        size = self.plan.bound.extents[op.axis]
+        size = sizes[letters.index(op.axis)]
         before = self.plan.pads[origin][op.axis][0]
         ends = [before - 1 - m if op.lag > 0 else before + size + m for m in range(abs(op.lag))]
         for m, row in enumerate(ends):
-            if (origin, op.axis, row) in self.spare:
+            if (full.name, op.axis, row) in self.spare:
                 continue
             spot = self.source.index(full, part(row), tuple(x for x in letters if x != op.axis))
-            self.spare[(origin, op.axis, row)] = spot
+            self.spare[(full.name, op.axis, row)] = spot
             boundary = self.plan.resolve(node.inputs[m + 1]) if len(node.inputs) > 1 else None
             if boundary is None or isinstance(boundary.op, Zeros):
-                self.source.prepare.append(
-                    f"{spot.name}.fill(0)" if spot.letters else f"{spot.name}[...] = 0"
+                moving = full.name in self.source.local  # carried on from part to part
+                self.source.bind(
+                    not moving, f"{spot.name}.fill(0)" if spot.letters else f"{spot.name}[...] = 0"
                 )
             else:
                 value = self.aligned(boundary, spot.letters, len(node.shape))
-                self.source.lines.append(f"copyto({spot.name}, {value.name})")
+                with self.source.outside():
+                    self.source.copy(spot, value)
         mine = [
             self.inside(origin, x, n, op.lag if x == op.axis else 0)
             for x, n in zip(letters, sizes, strict=True)
@@ -340,8 +266,7 @@ class Places:
         key = [*front, *middle, *spread, *[slice(None)] * len(u.shape)]
         if None not in key:
             return var
-        kept = (*[x for x in var.letters if x in looped], *range(len(key) - len(front)))
-        return self.source.index(var, key, kept)
+        return self.source.index(var, key, _spread(var.letters, key))
 
     def full(self, u: Node, letters: Letters, rank: int) -> Var:
         """Like `aligned`, with every leading axis present (of size 1 where it is missing)."""
@@ -350,101 +275,10 @@ class Places:
         front: list[Any] = [slice(None) for x in var.letters if x in looped]
         lead: list[Any] = [slice(None) if x in var.letters else None for x in letters if isinstance(x, Axis)]
         key = [*front, *lead, *[None] * (rank - len(u.shape)), *[slice(None)] * len(u.shape)]
-        kept = (*[x for x in var.letters if x in looped], *range(len(key) - len(front)))
-        return self.source.index(var, key, kept) if None in key else var
+        return self.source.index(var, key, _spread(var.letters, key)) if None in key else var
 
-    def is_number(self, node: Node) -> bool:
-        """A number that is known before any array is."""
-        if isinstance(node.op, Size | Extent):
-            return True
-        if node.op.leaf:
-            return isinstance(node.op, Constant)
-        scalar = isinstance(node.op, Elementwise) and not node.shape and not node.axes
-        return scalar and all(isinstance(u.op, Constant | Size | Extent) for u in self.plan.inputs(node))
 
-    # ------------------------------------------------------------------ places taken over
-    def unchanged(self, node: Node) -> Var | None:
-        """What a factor of one leaves as it is (a mean over a batch of one)."""
-        if node.op.name not in ("multiply", "divide") or node in self.plan.pads or node in self.plan.part:
-            return None
-        for one, other in (self.plan.inputs(node)[::-1], self.plan.inputs(node)):
-            if (
-                not self.is_number(one)
-                or (self.constant(one) != 1).any()
-                or (node.op.name == "divide" and other is not self.plan.inputs(node)[0])
-            ):
-                continue
-            alone = self.plan.users[other] == [node] and (other.axes, other.shape) == (node.axes, node.shape)
-            if (
-                alone
-                and other.dtype == node.dtype
-                and other not in self.plan.pads
-                and node not in self.plan.rows
-                and other not in self.plan.rows
-            ):
-                var = self.var(other)
-                if other in self.owned:
-                    self.owned.pop(other)
-                    self.own(node)
-                return var
-        return None
-
-    def inplace(self, node: Node) -> Var | None:
-        """The place of an operand that nobody needs any more, for an elementwise result."""
-        calls = trace(node.op, len(node.inputs)) if isinstance(node.op, Elementwise) else None
-        if not calls or "reuse" not in self.plan.optimise or node in self.keep:
-            return None
-        if node in self.plan.pads or node in self.plan.part:
-            return None
-        letters = self.letters(node, whole=node not in self.plan.rows)
-        for k, u in enumerate(self.plan.inputs(node)):
-            once = all(Ref(arg=k) not in c.operands for c in calls[1:]) and calls[0].name != "where"
-            if not once or u not in self.owned or u.shape != node.shape or u.dtype != node.dtype:
-                continue
-            same = self.vars[u].letters == letters and self.plan.nest(u) == self.plan.nest(node)
-            if same and self.plan.users[u].count(node) == 1 and self.settled(u):
-                self.owned.pop(u)
-                self.own(node)
-                return self.renamed(self.vars[u], node)
-        return None
-
-    def vacant(self, node: Node, letters: Letters, shape: list[int]) -> Var | None:
-        """A buffer of the right size that everybody has read, outside all loops."""
-        if self.source.loops or "reuse" not in self.plan.optimise:
-            return None
-        operands = {v for u in self.plan.inputs(node) for v in (u, self.plan.whole(u))}
-        for u in self.owned:
-            if u in operands or u in self.plan.rows:
-                continue
-            var = self.vars[u]
-            fits = var.static and list(var.shadow.shape) == shape and u.dtype == node.dtype
-            if fits and var.shadow.flags.c_contiguous and self.settled(u):
-                self.owned.pop(u)
-                return self.renamed(Var(var.name, letters, var.shadow, True), node)
-        return None
-
-    def settled(self, node: Node) -> bool:
-        """Whether everybody has read a value, and the pieces of it that lie in its place."""
-        pieces = self.plan.pieces(node)
-        readers = [v for u in (node, *pieces) for v in self.plan.users.get(u, [])]
-        return all(v in self.done for v in readers) and not any(p in self.keep for p in pieces)
-
-    def own(self, node: Node) -> None:
-        """Let others take over the place of a value, unless something sees into it."""
-        seen = any(u.op.structural or u.op.name in VIEWS for u in self.plan.users.get(node, []))
-        if node not in self.keep and not seen:
-            self.owned[node] = None
-
-    def renamed(self, var: Var, node: Node) -> Var:
-        """A place that another value has left, under the name of the new one."""
-        if node not in self.plan.labels or not var.static:
-            return var
-        return self.source.view(var, "{}[...]", var.shadow, var.letters, self.wish(node))
-
-    def scratch(self, out: Var, dtype: Any, k: int) -> Var:
-        """A row or array for an intermediate result, of the shape of the value's place."""
-        shape = self.source.row(out).shape
-        key = ("scratch", shape, np.dtype(dtype).name, k)
-        if key not in self.spare:
-            self.spare[key] = self.source.buffer("s", tuple(range(len(shape))), shape, dtype)
-        return self.spare[key]
+def _spread(letters: Letters, key: Sequence[Any]) -> Letters:
+    """The letters of an array indexed with slices and None: each None a dimension of its own."""
+    rest = iter(letters)
+    return tuple(-1 - d if k is None else next(rest) for d, k in enumerate(key))

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from unfold import dependence
+from unfold.axis import Axis
 from unfold.backends.storage import Loop, Var
 from unfold.backends.values import Values
+from unfold.chunking import Chunk, accumulates, is_view
 from unfold.node import Node, Symbol
 from unfold.ops.time import Delay, Structural
 from unfold.passes import VIEWS
@@ -28,7 +30,11 @@ class Printer(Values):
     def print(self) -> None:
         """Print the whole schedule and what it returns."""
         self.keep = {self.plan.resolve(u) for u in self.plan.graph.outputs.values()}
-        self.items(self.plan.schedule)
+        for item in self.plan.items:
+            if isinstance(item, Chunk):
+                self.chunk(item)
+            else:
+                self.items([item])
         self.results()
 
     def items(self, items: Sequence[Node | dependence.Loop]) -> None:
@@ -37,6 +43,42 @@ class Printer(Values):
                 self.loop(item)
             elif item not in self.done and not isinstance(item.op, Symbol):
                 self.node(item)
+
+    def chunk(self, chunk: Chunk) -> None:
+        """A run, part by part. What is read with a delay is carried over to the next part;
+        what others read is copied into a whole buffer, and is there from then on."""
+        source, axis = self.source, chunk.axis
+        self.saved |= set(chunk.saved)
+        source.begin(axis, chunk.sign, self.plan.bound.extents[axis], chunk.steps)
+        self.items(chunk.items)
+        mine = [n for n in chunk.nodes if n in self.vars and self.vars[n].name in source.local]
+        for node in mine:
+            if node in self.padded:
+                self.carry(self.padded.pop(node), self.plan.pads[node], chunk)
+        part, source.part = source.part, None
+        whole = {node: self.whole(node) for node in chunk.saved if node in mine}
+        source.part = part
+        for node, place in whole.items():
+            source.copy(place, self.vars[node])
+        source.end()
+        for node in mine:
+            if node in whole:
+                self.vars[node] = whole[node]
+            elif is_view(node):
+                del self.vars[node]  # looked at again where it is read again
+
+    def carry(self, full: Var, pads: dict[Axis, list[int]], chunk: Chunk) -> None:
+        """The last rows of a part, in the place of what the next one reads before its first."""
+        before, after = pads.get(chunk.axis, (0, 0))
+        count = before if chunk.sign > 0 else after
+        first, last = (0, chunk.steps) if chunk.sign > 0 else (before + chunk.steps, before)
+        if count:
+            front = [slice(None)] * full.letters.index(chunk.axis)
+            to, value = (
+                self.source.index(full, [*front, slice(at, at + count)], tuple(range(full.shadow.ndim)))
+                for at in (first, last)
+            )
+            self.source.copy(to, value)
 
     def explain(self, node: Node) -> None:
         """A comment naming the equation, where it changes."""
@@ -63,8 +105,10 @@ class Printer(Values):
         mine, self.carried = self.carried[first:], self.carried[:first]
         told = self.plan.told(loop.nodes, self.equations, self.texts)
         inner = self.source.loops.pop()
+        part, self.source.part = self.source.part, None
         for node, row in mine:
             self.start(node, self.vars[row])
+        self.source.part = part
         self.source.loops.append(inner)
         way = "forward" if sign > 0 else "backward"
         self.source.close([f"step by step, {way} over {axis.name}:", *(f"    {line}" for line in told)])
@@ -109,6 +153,10 @@ class Printer(Values):
             self.vars[node] = same
         else:
             self.explain(node)
+            part = self.source.part
+            if part and part.axis not in node.axes and accumulates(self.plan, node, part.axis):
+                self.accumulate(node)
+                return
             if node not in self.vars:
                 self.vars[node] = self.inplace(node) or self.place(node)
             self.compute(node, self.vars[node])
@@ -123,9 +171,9 @@ class Printer(Values):
             var = self.var(node)
             wanted = (*self.plan.written[name], *range(len(node.shape)))
             order = [var.letters.index(x) for x in wanted]
-            text = (
-                var.name if order == sorted(order) else f"{var.name}.transpose({', '.join(map(str, order))})"
-            )
+            text = self.source.here(var)
+            if order != sorted(order):
+                text += f".transpose({', '.join(map(str, order))})"
             own = "[()]" if not wanted else "" if var.fresh and node not in given else ".copy()"
             parts.append(f"{name!r}: {text}{own}")
             given.add(node)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from unfold.backends.storage import Letter, Letters, Source, Var
+from unfold.backends.source import Source
+from unfold.backends.storage import Letter, Letters, Var
 
 WORTH = 64  # rows that a matrix is multiplied with, before it is worth a copy
 
@@ -18,7 +17,8 @@ def emit_product(source: Source, a: Var, b: Var, out: Var) -> None:
     la, lb, lo = (tuple(x for x in v.letters if x not in looped) for v in (a, b, out))
     shared, kept = set(la) & set(lb), set(lo)
     sizes = dict(zip(a.letters, a.shadow.shape, strict=True))
-    single = [x for x in la if x in shared and x in kept and sizes[x] == 1]
+    part = source.part.axis if source.part else None
+    single = [x for x in la if x in shared and x in kept and sizes[x] == 1 and x != part]
     if single:  # a batch of one is no batch: left to one of the two
         key = [0 if x in single else slice(None) for x in a.letters]
         a = source.index(a, key, tuple(x for x in a.letters if x not in single))
@@ -32,7 +32,7 @@ def emit_product(source: Source, a: Var, b: Var, out: Var) -> None:
     summed = [x for x in la if x in shared and x not in kept]
     lonely = [x for x in (*la, *lb) if x not in shared and x not in kept]
     if lonely or (batch and not summed) or not _matmul(source, a, b, out, batch, rows, columns, summed, lo):
-        _einsum(source, a, b, out, la, lb, lo)
+        source.contract([a, b], out, [la, lb], lo)
 
 
 def _front(source: Source, v: Var) -> list[list[Letter]]:
@@ -76,10 +76,11 @@ def _matmul(
     if z is None:
         return False
     if batch:
-        source.emit(f"matmul({source.here(x)}, {source.here(y)}, {source.here(z)})")
+        source.matmul(x, y, z, len(batch))
     elif not summed:
-        column = "[:, None]" if rows and columns else ""
-        source.emit(f"multiply({source.here(x)}{column}, {source.here(y)}, {source.here(z)})")
+        if rows and columns:
+            x = source.index(x, [*[slice(None)] * len(x.letters), None], (*x.letters, None))
+        source.ufunc("multiply", [x, y], z)
     elif left[1] or not right[1]:
         source.dot(x, _in_order(source, x, y), z)
     else:  # a vector times a matrix: the matrix first
@@ -94,28 +95,12 @@ def _in_order(source: Source, x: Var, y: Var) -> Var:
     """A transposed matrix that a loop multiplies rows with, copied once before the loop: a
     product reads it a third faster."""
     looped = [loop.axis for loop in source.loops]
-    fixed = y.shadow.ndim == 2 and not any(axis in y.letters for axis in looped)
+    fixed = y.shadow.ndim == 2 and y.name not in source.rows and not set(looped) & set(y.letters)
     times = x.shadow.size // max(1, len(y.shadow))  # rows, over all steps
     many = source.row(x).ndim == 2 and source.row(x).shape[0] > 1 and times >= WORTH
     if not (fixed and many and looped) or y.shadow.flags.c_contiguous:
         return y
-    loops, source.loops = source.loops, []
-    copy = source.buffer(y.name, y.letters, y.shadow.shape, y.shadow.dtype)
-    source.copy(copy, y)
-    source.loops = loops
+    with source.outside():
+        copy = source.buffer(y.name, y.letters, y.shadow.shape, y.shadow.dtype)
+        source.copy(copy, y)
     return copy
-
-
-def _einsum(source: Source, a: Var, b: Var, out: Var, la: Letters, lb: Letters, lo: Letters) -> None:
-    names: dict[Any, str] = {}
-    for x in (*la, *lb, *lo):
-        names.setdefault(x, "abcdefghijklmnopqrstuvwxyz"[len(names)])
-    have = [x for x in lo if x in la or x in lb]
-    spec = ",".join("".join(names[x] for x in part) for part in (la, lb)) + "->"
-    spec += "".join(names[x] for x in have)
-    ahere, bhere, ohere = source.here(a), source.here(b), source.here(out)
-    if len(have) == len(lo):
-        source.emit(f"einsum({spec!r}, {ahere}, {bhere}, out={ohere})")
-    else:  # the same all along an axis
-        spread = ", ".join(":" if x in have else "None" for x in lo)
-        source.emit(f"copyto({ohere}, einsum({spec!r}, {ahere}, {bhere})[{spread}])")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,21 @@ from unfold.binding import Array
 
 Letter = Any  # what a dimension of an array is: an axis, or a number or letter for the value's
 Letters = tuple[Letter, ...]
-RESERVED = {"np", "dtype", "empty", "zeros", "dot", "copyto", "run", "make", "zip", "list", "range"}
+RESERVED = {
+    "np",
+    "dtype",
+    "empty",
+    "zeros",
+    "dot",
+    "copyto",
+    "run",
+    "make",
+    "zip",
+    "list",
+    "range",
+    "min",
+    "max",
+}
 RESERVED |= {name for name, value in vars(np).items() if isinstance(value, np.ufunc)}
 
 
@@ -50,13 +65,43 @@ class Loop:
     at: str = ""  # the position, where nodes of one step are computed at different times
 
 
+@dataclass(eq=False)
+class Part:
+    """A run over parts of an axis being printed: names of the bounds of a part, and its body."""
+
+    axis: Axis
+    sign: int
+    size: int
+    steps: int  # of a part; the last one may have fewer
+    start: str
+    stop: str
+    count: str
+    body: list[str] = field(default_factory=list)
+    copies: dict[str, Var] = field(default_factory=dict)  # of what loops read from whole buffers
+
+    @property
+    def even(self) -> bool:
+        return self.size % self.steps == 0
+
+    def along(self, var: Var) -> int | None:
+        """The dimension of a variable that runs over the axis, alone or with others behind it."""
+        for d, x in enumerate(var.letters):
+            if x == self.axis or (isinstance(x, tuple) and x and x[0] == self.axis):
+                return d
+        return None
+
+
 @dataclass
-class Source:
+class Storage:
     """Lines of the two parts, and the names in them."""
 
     prepare: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)  # of the call, outside all loops
     loops: list[Loop] = field(default_factory=list)
+    part: Part | None = None
+    bounds: tuple[str, str, str] | None = None  # names: a part starts, stops, has so many steps
+    local: set[str] = field(default_factory=set)  # the variables that hold one part of an axis
+    rows: set[str] = field(default_factory=set)  # the variables that each step overwrites
     env: dict[str, Any] = field(default_factory=dict)
     taken: set[str] = field(default_factory=lambda: set(RESERVED))
     views: dict[tuple[Any, ...], Var] = field(default_factory=dict)
@@ -77,8 +122,18 @@ class Source:
         """A line where printing stands: in the innermost loop, or outside all."""
         if self.loops:
             self.loops[-1].body.append("    " + line if self.loops[-1].at else line)
+        elif self.part:
+            self.part.body.append(line)
         else:
             self.lines.append(line)
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """What is printed now stands before the loops and parts that are open."""
+        loops, part = self.loops, self.part
+        self.loops, self.part = [], None
+        yield
+        self.loops, self.part = loops, part
 
     def bind(self, static: bool, line: str) -> None:
         """A line that binds a variable: once, or at each call before any loop."""
@@ -91,12 +146,15 @@ class Source:
         name = self.name(wish)
         kind = "" if dtype is None else f", {self.dtype(dtype)}"
         self.prepare.append(f"{name} = {fill}({_tuple(shape)}{kind})")
-        return Var(name, letters, np.empty(shape, dtype), True)
+        var = Var(name, letters, np.empty(shape, dtype), True)
+        if self.part and self.part.along(var) is not None:
+            self.local.add(name)
+        return var
 
     def fresh(self, wish: str, letters: Letters, shape: Sequence[int], dtype: Any) -> Var:
         """A new array at each call, for a result."""
         name = self.name(wish)
-        self.emit(f"{name} = empty({_tuple(shape)}, {self.dtype(dtype)})")
+        self.lines.append(f"{name} = empty({_tuple(shape)}, {self.dtype(dtype)})")
         return Var(name, letters, np.empty(shape, dtype), False, True)
 
     def dtype(self, dtype: Any) -> str:
@@ -127,6 +185,9 @@ class Source:
             else:
                 self.bind(var.static, line)
             self.views[key] = Var(name, letters, shadow, var.static, var.fresh)
+            for kind in (self.local, self.rows):
+                if var.name in kind:
+                    kind.add(name)
         found = self.views[key]
         return Var(found.name, letters, shadow, found.static, found.fresh)
 
@@ -157,47 +218,15 @@ class Source:
             try:
                 shadow = shadow.reshape(shape, copy=False)
             except ValueError:
-                if not copy or var.static:  # a copy made once would not see later values
+                if not copy or var.static or (self.part and var.fresh):  # it would not see later values
                     return None
+                self.settle(var)
                 shadow = np.empty(shape, shadow.dtype)
         letters = tuple(g[0] if len(g) == 1 else tuple(g) for g in groups)
         return self.view(var, expression, shadow, letters)
 
-    # ------------------------------------------------------------------ statements
-    def ufunc(self, name: str, operands: Sequence[Var], out: Var) -> None:
-        """`name(operands..., out)`, entry by entry."""
-        self.env.setdefault(name, getattr(np, name))
-        self.taken.add(name)
-        self.emit(f"{name}({', '.join(map(self.here, [*operands, out]))})")
-
-    def choose(self, condition: Var, a: Var, b: Var, out: Var) -> None:
-        """a where the condition holds, b elsewhere; `out` may be one of them."""
-        if out.name == a.name:
-            self.emit(f"copyto({self.here(out)}, {self.here(b)}, where=~{self.here(condition)})")
-            return
-        if out.name != b.name:
-            self.copy(out, b)
-        self.emit(f"copyto({self.here(out)}, {self.here(a)}, where={self.here(condition)})")
-
-    def copy(self, out: Var, value: Var) -> None:
-        self.emit(f"copyto({self.here(out)}, {self.here(value)})")
-
-    def fill(self, out: Var) -> None:
-        self.emit(f"{self.here(out)}.fill(0)")
-
-    def dot(self, a: Var, b: Var, out: Var) -> None:
-        """The product of vectors and matrices."""
-        here = self.here(out)
-        if any(self.row(v).ndim > 1 and not _whole(self.row(v)) for v in (a, b)):
-            self.emit(f"matmul({self.here(a)}, {self.here(b)}, {here})")  # `dot` would copy them
-            return
-        product = f"{self.here(a, 'dot')}({self.here(b)}"
-        if not self.row(out).ndim:
-            self.emit(f"{here}[()] = {product})")
-        else:
-            self.emit(
-                f"{product}, {here})" if self.row(out).flags.c_contiguous else f"{here}[...] = {product})"
-            )
+    def settle(self, var: Var) -> None:
+        """The next line copies what the variable holds by then."""
 
     # ------------------------------------------------------------------ in loops
     def here(self, var: Var, method: str = "") -> str:
@@ -206,7 +235,7 @@ class Source:
         around = [loop for loop in self.loops if loop.axis in var.letters]
         if not around:
             if not method or not self.loops:
-                return f"{var.name}.{method}" if method else var.name
+                return f"{self.block(var)}.{method}" if method else self.block(var)
             wish = f"{var.name}_{method}"
             return self.view(var, f"{{}}.{method}", var.shadow, var.letters, wish, late=True).name
         axes = tuple(loop.axis for loop in around)
@@ -216,6 +245,8 @@ class Source:
             var = self.view(
                 var, f"{{}}.transpose({_items(order)})", var.shadow.transpose(order), (*axes, *rest)
             )
+        if self.part and var.name not in self.local:
+            var = self.copied(var)
         signs = tuple(loop.sign for loop in around)
         name = self._rows(var, signs, method)
         for loop in around:
@@ -245,9 +276,79 @@ class Source:
     def row(self, var: Var) -> Array:
         """The shadow of what `here` gives."""
         axes = [loop.axis for loop in self.loops if loop.axis in var.letters]
+        if self.part and not axes and (d := self.part.along(var)) is not None:
+            block = slice(None, self.part.steps * self.unit(var, d))
+            return var.shadow[(*[slice(None)] * d, block)]
         where = tuple(0 if x in axes else slice(None) for x in var.letters)
         shape = [n for n, x in zip(var.shadow.shape, var.letters, strict=True) if x not in axes]
         return var.shadow[where] if var.shadow.size else np.empty(shape, var.shadow.dtype)
+
+    # ------------------------------------------------------------------ in parts
+    def begin(self, axis: Axis, sign: int, size: int, steps: int) -> None:
+        """Print what follows for one part of an axis."""
+        self.bounds = self.bounds or (self.name("start"), self.name("stop"), self.name("count"))
+        self.part = Part(axis, sign, size, steps, *self.bounds)
+
+    def end(self) -> None:
+        """Print the parts, first to last or last to first."""
+        part, self.part = self.part, None
+        assert part is not None
+        if not part.body:
+            return
+        size, steps, start, stop = part.size, part.steps, part.start, part.stop
+        self.emit("")
+        way = "forward" if part.sign > 0 else "backward"
+        self.emit(f"# {steps} steps at a time, {way} over {part.axis.name}:")
+        if part.sign > 0:
+            self.emit(f"for {start} in range(0, {size}, {steps}):")
+            self.emit(
+                f"    {stop} = " + (f"{start} + {steps}" if part.even else f"min({start} + {steps}, {size})")
+            )
+        else:
+            self.emit(f"for {stop} in range({size}, 0, -{steps}):")
+            self.emit(f"    {start} = " + (f"{stop} - {steps}" if part.even else f"max({stop} - {steps}, 0)"))
+        if not part.even:
+            self.emit(f"    {part.count} = {stop} - {start}")
+        for line in part.body:
+            self.emit("    " + line if line else "")
+
+    def unit(self, var: Var, d: int) -> int:
+        """How many entries of a dimension belong to one step."""
+        assert self.part is not None
+        return int(var.shadow.shape[d]) // (self.part.steps if var.name in self.local else self.part.size)
+
+    def block(self, var: Var) -> str:
+        """The part at hand of a variable: its steps of a whole buffer, and as many of a buffer
+        for one part, at the side where the parts began."""
+        part = self.part
+        d = None if part is None else part.along(var)
+        if part is None or d is None or (part.even and var.name in self.local):
+            return var.name
+        unit = self.unit(var, d)
+        start, stop, count = (
+            n if unit == 1 else f"{unit} * {n}" for n in (part.start, part.stop, part.count)
+        )
+        if var.name not in self.local:
+            span = f"{start}:{stop}"
+        else:
+            span = f":{count}" if part.sign > 0 else f"-{count}:"
+        return f"{var.name}[{', '.join([*[':'] * d, span])}]"
+
+    def copied(self, var: Var) -> Var:
+        """A copy of the part at hand of a whole buffer, for a loop to run over: a view of each
+        of its rows is made once, not once for every step."""
+        part = self.part
+        assert part is not None
+        if var.name not in part.copies:
+            shape = [
+                part.steps if x == part.axis else n
+                for x, n in zip(var.letters, var.shadow.shape, strict=True)
+            ]
+            copy = self.buffer(f"{var.name}_part", var.letters, shape, var.shadow.dtype)
+            part.body.append(f"copyto({self.block(copy)}, {self.block(var)})")
+            part.copies[var.name] = copy
+        copy = part.copies[var.name]
+        return Var(copy.name, var.letters, copy.shadow, True)
 
     def close(self, comment: Sequence[str]) -> None:
         """End the innermost loop and print it where it stands."""
@@ -263,6 +364,8 @@ class Source:
             return
         items = [item for item, _ in loop.rows.values()]
         lists = [rows for _, rows in loop.rows.values()]
+        if self.part and not self.loops and not self.part.even:
+            lists[0] += f"[:{self.part.count}]"
         self.emit("")
         for line in comment:
             self.emit(f"# {line}")
@@ -272,10 +375,6 @@ class Source:
             self.emit(f"for {', '.join(items)} in zip({', '.join(lists)}):")
         for line in loop.body or ["pass"]:
             self.emit("    " + line)
-
-
-def _whole(array: Array) -> bool:
-    return array.flags.c_contiguous or array.flags.f_contiguous
 
 
 def _nested(source: str, depth: int) -> str:

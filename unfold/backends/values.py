@@ -10,14 +10,16 @@ import numpy as np
 from unfold.axis import Axis
 from unfold.backends.places import Places
 from unfold.backends.products import emit_product
-from unfold.backends.storage import Letters, Source, Var
+from unfold.backends.source import Source
+from unfold.backends.storage import Letter, Letters, Var
 from unfold.node import Node
 from unfold.op import Along, Elementwise
+from unfold.ops.index import Take
 from unfold.ops.linear import Contract
 from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
 from unfold.packing import Fan
-from unfold.passes import SumOfProducts
+from unfold.passes import SumOfProducts, SumOfScatters
 from unfold.plan import CannotPlan
 from unfold.trace import Ref, trace
 
@@ -44,6 +46,8 @@ class Values(Places):
             self.fan(op.count, inputs, out)
         elif op.name == "sum" and isinstance(op, Along) and alike:
             self.total(node, op, out)
+        elif isinstance(op, Take | SumOfScatters) and self.rows_at(node, out):
+            pass
         else:
             self.general(node, out)
 
@@ -57,9 +61,7 @@ class Values(Places):
         if not alike or len(op.over) != 1 or row.dtype.kind != "f" or not row.size:
             return False
         places = [letters.index(d if isinstance(d, Axis) else len(u.shape) + d) for d in op.over]
-        work = self.source.name("softmax")
-        self.source.prepare.append(f"{work} = Softmax({row.shape}, {places[0]}, dtype)")
-        self.source.emit(f"{work}({self.source.here(var)}, {self.source.here(out)})")
+        self.source.softmax(var, out, places[0])
         return True
 
     def softmax_too(self, node: Node, out: Var) -> bool:
@@ -79,6 +81,10 @@ class Values(Places):
             return False
         (slope,) = users[softmax]
         parts = self.plan.inputs(slope)
+        if any(
+            self.plan.chunk_of.get(u) is not self.plan.chunk_of.get(node) for u in (softmax, parts[-1], slope)
+        ):
+            return False
         if slope.op.name != "subtract" or parts[0] is not softmax or parts[1].op.name != "one_hot":
             return False
         if (
@@ -94,6 +100,7 @@ class Values(Places):
             or out.letters != lead
             or o.letters != self.letters(slope)
             or slope in self.plan.part
+            or not (o.shadow.flags.c_contiguous and out.shadow.flags.c_contiguous)
         ):
             return False
         self.done |= {softmax, parts[1], slope}
@@ -102,10 +109,46 @@ class Values(Places):
             self.owned.pop(scores)
             self.own(slope)
         self.vars[slope] = self.renamed(o, slope) if free else self.place(slope)
-        work = self.source.name("softmax_cross_entropy")
-        count, classes = int(np.prod(o.shadow.shape[:-1])), o.shadow.shape[-1]
-        self.source.prepare.append(f"{work} = SoftmaxCrossEntropy({count}, {classes}, dtype)")
-        self.source.emit(f"{work}({o.name}, {y.name}, {out.name}, {self.vars[slope].name})")
+
+        def flat(v: Var) -> Var:
+            found = self.source.arrange(v, [lead, *[[x] for x in v.letters[len(lead) :]]], copy=v is y)
+            assert found is not None
+            return found
+
+        self.source.cross_entropy(*map(flat, (o, y, out, self.vars[slope])))
+        return True
+
+    def rows_at(self, node: Node, out: Var) -> bool:
+        """Rows of a table at integer indices, or added there: an embedding and its gradient."""
+        source, (value, index) = self.source, self.plan.inputs(node)
+        looped = {loop.axis for loop in source.loops}
+        taken = isinstance(node.op, Take)
+        whole, rows = (self.var(value), out) if taken else (out, self.var(value))
+        at = self.var(index)
+        lead = [x for x in rows.letters if isinstance(x, Axis) and x not in looped]
+        same = [x for x in at.letters if x not in looped] == lead
+        if (
+            index.shape
+            or not same
+            or any(isinstance(x, Axis) for x in whole.letters)
+            or value.dtype != node.dtype
+        ):
+            return False
+
+        def flat(var: Var, *groups: list[Letter], copy: bool = True) -> Var | None:
+            ahead = [[x] for x in var.letters if x in looped]
+            return source.arrange(var, [*ahead, *groups], copy and not source.loops)
+
+        first, *rest = whole.letters
+        table = flat(whole, [first], rest, copy=taken)
+        picked = flat(rows, lead, [x for x in rows.letters if not isinstance(x, Axis)], copy=not taken)
+        where = flat(at, lead)
+        if table is None or picked is None or where is None:
+            return False
+        if taken:
+            source.gather(table, where, picked)
+        else:
+            source.scatter(picked, where, table)
         return True
 
     def joined(self, node: Node, op: Concat, out: Var) -> None:
@@ -122,7 +165,7 @@ class Values(Places):
                 not here
                 and self.source.loops
                 and self.plan.whole(node) not in self.plan.rows
-                and self.plan.loop_of.get(u) is not self.plan.loop_of[node]
+                and not any(loop is self.plan.nest(node)[0] for loop in self.plan.nest(u))
             ):
                 loops, self.source.loops = self.source.loops, []  # the same at every step: before the loop
                 self.joined_part(u, out, op.dim, start, stop, len(node.shape))
@@ -200,22 +243,21 @@ class Values(Places):
         ahead, rest = [[x] for x in out.letters if x in looped], [x for x in out.letters if x not in looped]
         flat = source.arrange(var, [*front, summed, *([kept] if kept else [])], not source.loops)
         target = source.arrange(out, [*ahead, *([rest] if rest else [])], False)
-        if len(summed) != len(gone) or flat is None or target is None or len(kept) != len(rest):
-            self.general(node, out)
-            return
-        if kept and node.dtype != "int" and source.row(target).flags.c_contiguous:
-            source.dot(self.ones(source.row(flat).shape[0]), flat, target)
+        if len(summed) == len(gone) and flat is not None and target is not None and len(kept) == len(rest):
+            source.total(flat, target)
+        elif node.dtype == "float" and set(kept) <= set(rest) and len(summed) == len(gone):
+            source.contract([var], out, [tuple(mine)], tuple(rest))
         else:
-            source.emit(f"add_reduce({source.here(flat)}, 0, None, {source.here(target)})")
+            self.general(node, out)
 
-    def ones(self, count: int) -> Var:
-        """A vector of ones: its product with a matrix sums the rows, faster than a reduction."""
-        key = ("ones", count)
-        if key not in self.spare:
-            name = self.source.name("ones")
-            self.source.prepare.append(f"{name} = np.ones({count}, dtype)")
-            self.spare[key] = Var(name, (0,), np.empty(count), True)
-        return self.spare[key]
+    def accumulate(self, node: Node) -> None:
+        """A sum over the axis whose parts are being printed: zero before, then the sum of each."""
+        total = self.vars[node] = self.place(node)
+        zero = f"{total.name}.fill(0)" if total.shadow.ndim else f"{total.name}[...] = 0"
+        self.source.lines.append(zero)
+        here = self.scratch(total, total.shadow.dtype, 0)
+        self.compute(node, here)
+        self.source.ufunc("add", [total, here], total)
 
     def elementwise(self, node: Node, out: Var) -> bool:
         """An elementwise operation as array calls that write into the place of its value."""
@@ -278,7 +320,8 @@ class Values(Places):
             for a in self.plan.order
             if a not in looped and (a in op.spans or any(a in self.var(u).letters for u in inputs))
         ]
-        spans = {axes.index(a): self.plan.bound.extents[a] for a in op.spans}
+        part = self.source.part
+        spans = {axes.index(a): self.plan.bound.extents[a] for a in op.spans if not part or a != part.axis}
         if isinstance(op, Along):
             op = op.bind(axes, len(inputs[0].shape))
         elif isinstance(op, SumOfProducts):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from unfold import adjoint
 from unfold.binding import Binding, bind
-from unfold.check.oracle import HAS_LONG, LONG, TRUST, allowed, complex_step, one_sided, richardson
-from unfold.check.rules import HOLD, Certificate, Comparison, Edge, active, certificate
-from unfold.check.values import record
+from unfold.check.fault import Fault
+from unfold.check.oracle import LONG, TRUST, VAGUE, allowed, complex_step, one_sided, richardson
+from unfold.check.rounding import furthest, nudges
+from unfold.check.rules import HOLD, Certificate, Edge, active, certificate, gaussian
+from unfold.check.values import choices, record
 from unfold.errors import UnfoldError
 from unfold.graph import Graph, Wrt, rebuild, rewrite
 from unfold.node import Input, Named, Node
@@ -33,36 +35,47 @@ class Projection:
     error: float
     size: float  # S, the total size of the terms
     eps: float
-    slack: float = 0.0  # what the oracle itself may be off by
+    doubt: float = 0.0  # what the oracle itself may be off by
+    rounding: float = 0.0  # what rounding on the way may add
 
     @property
     def allowed(self) -> float:
-        return float(allowed(self.eps, self.size)) + self.slack
+        return float(allowed(self.eps, self.size)) + self.doubt + self.rounding
+
+    @property
+    def vague(self) -> bool:
+        """Whether it is only a great doubt of the oracle's that lets them agree."""
+        return self.doubt > VAGUE * self.size and self.error > self.allowed - self.doubt
 
     @property
     def wrong(self) -> bool:
-        return not self.error <= self.allowed
+        return not self.error <= self.allowed < np.inf
 
 
 class Check:
     """One check of one graph at one point."""
 
-    def __init__(self, graph: Graph, of: str, wrt: Wrt, seed: int, arrays: Mapping[str, Any]) -> None:
-        self.graph, self.of, self.seed = graph, of, seed
+    def __init__(
+        self, graph: Graph, of: str, wrt: Wrt, seed: int, arrays: Mapping[str, Any], hold: bool = True
+    ) -> None:
+        self.graph, self.of, self.seed, self.hold = graph, of, seed, hold
         self.arrays = {name: np.asarray(value) for name, value in arrays.items()}
         self.bound = bind(graph, self.arrays)
-        self.sources = adjoint.select(graph, wrt)
+        chosen = [_label(u) for u in adjoint.select(graph, wrt).values()]
+        self.sources = adjoint.select(graph, list(dict.fromkeys(chosen)))  # x for x[2]: all steps
         if not self.sources:
             known = ", ".join(graph.inputs) or "no inputs"
             raise UnfoldError(f"nothing to check: the graph has no parameters; name inputs in wrt= ({known})")
         self._distrusted: set[Node] = set()
+        self.idle: list[Edge] = []  # rules of which nothing but zeros was seen
         self.labels = list(dict.fromkeys(_label(u) for u in self.sources.values()))
         self.wrt = list(self.sources)
-        self.unsafe = any(not n.op.complex_safe for n, _ in self.edges) or self.bound.dtype.kind == "c"
+        complex = self.bound.dtype.kind == "c" or any(u.dtype == "complex" for u in self.sources.values())
+        self.unsafe = complex or any(not n.op.complex_safe for n, _ in self.edges)
 
     @cached_property
     def edges(self) -> list[Edge]:
-        return active(self.graph, list(self.sources.values()), self.graph.output(self.of))
+        return active(self.graph, list(self.sources.values()), self.graph.output(self.of), self.hold)
 
     @cached_property
     def values(self) -> dict[Node, Array]:
@@ -99,7 +112,33 @@ class Check:
         """The gradients of the gradient graph, without the backend, in any precision."""
         with np.errstate(all="ignore"):
             values = record(self.joint, self._bound(dtype), self.joint.outputs.values())
+        return self._by_label(values)
+
+    def _by_label(self, values: Mapping[Node, Array]) -> Gradients:
         return self._grouped({name: values[self.joint.outputs["d" + name]] for name in self.sources})
+
+    @cached_property
+    def _nudged(self) -> Sequence[Gradients]:
+        """What rounding on the way may change in each gradient: the changes of a few runs."""
+        keep = [*self.joint.outputs.values(), *choices(self.joint)]
+        plain = record(self.joint, self.wide, keep)
+        true = self._by_label(plain)
+        runs = [
+            self._by_label(record(self.joint, self.wide, self.joint.outputs.values(), nudge))
+            for nudge in nudges(self.bound.dtype, plain)
+        ]
+        return [{label: run[label] - true[label] for label in true} for run in runs]
+
+    def entry_rounding(self, label: str) -> Array:
+        """How far rounding on the way may put each entry of a gradient off."""
+        return furthest([run[label] for run in self._nudged])
+
+    def with_rounding(self, found: Projection, draw: int) -> Projection:
+        """The same, allowed also what rounding on the way may do: a gradient whose terms have
+        cancelled before they were summed."""
+        u = self.direction(found.variable, draw)
+        off = furthest([np.real(run[found.variable] * u).sum() for run in self._nudged])
+        return replace(found, rounding=float(off))
 
     def _grouped(self, found: Mapping[str, Array]) -> Gradients:
         """Gradients in `x[1]`, `x[2]`, ... of an unfolded graph as one array over the steps."""
@@ -121,7 +160,7 @@ class Check:
         held: dict[str, Array] = {}
 
         def rule(node: Node, inputs: tuple[Node, ...]) -> Node:
-            if node.op.name != HOLD or node.dtype != "float":
+            if node.op.name != HOLD or node.dtype != "float" or not self.hold:
                 return rebuild(node, inputs)
             name = f"held_{len(held)}"
             held[name] = self.values[node]
@@ -162,31 +201,43 @@ class Check:
         return along
 
     def direction(self, label: str, draw: int) -> Array:
+        like = self.bound.arrays[label]
         rng = np.random.default_rng([self.seed, draw, self.labels.index(label)])
-        return rng.standard_normal(self.bound.arrays[label].shape)
+        return gaussian(rng, like.shape, like.dtype.kind == "c")
 
     def project(self, label: str, u: Array, gradient: Array, precise: bool = False) -> Projection:
-        """Both sides of <gradient, u>."""
+        """Both sides of <gradient, u>: of the real part, for complex numbers."""
         dtype = LONG if precise else np.dtype(np.float64)
-        slack = 0.0
+        doubt = 0.0
         with np.errstate(all="ignore"):
             slope = None if self.unsafe else self._by_complex_step(label, u, dtype)
             if slope is None:
-                at = float(np.abs(self.bound.arrays[label]).max(initial=0)) or 1.0
-                scale = min(1.0, at) / (float(np.abs(u).max(initial=0)) or 1.0)
-                slope, guess = richardson(self.loss(label, u, LONG), scale)
-                slack = TRUST * float(guess)
-            terms = gradient * u
+                slope, guess = richardson(self.loss(label, u, LONG), self.scale(label, u))
+                doubt = TRUST * float(guess)
+            slope, terms = np.real(slope), np.real(gradient * u)
             error = abs(terms.sum() - slope)
             size = float(abs(terms).sum() + abs(slope))
-        numeric = float(np.real(slope))
-        off = float(error) if np.real(terms.sum()) >= numeric else -float(error)
+        numeric = float(slope)
+        off = float(error) if terms.sum() >= numeric else -float(error)
         eps = float(np.finfo(gradient.dtype).eps)
-        return Projection(label, numeric + off, numeric, float(error), size, eps, slack)
+        return Projection(label, numeric + off, numeric, float(error), size, eps, doubt)
+
+    def scale(self, label: str, u: Array) -> float:
+        """A step along u that is small beside the variable."""
+        at = float(np.abs(self.bound.arrays[label]).max(initial=0)) or 1.0
+        return min(1.0, at) / (float(np.abs(u).max(initial=0)) or 1.0)
+
+    def slopes(self, found: Projection, draw: int) -> tuple[float, float]:
+        """The one-sided derivatives of the output along the direction of a projection."""
+        u = self.direction(found.variable, draw)
+        with np.errstate(all="ignore"):
+            left, right = one_sided(self.loss(found.variable, u, LONG), self.scale(found.variable, u))
+            return float(np.real(left)), float(np.real(right))
 
     def _by_complex_step(self, label: str, u: Array, dtype: Any) -> Array | None:
         try:
-            return complex_step(self.loss(label, u, dtype), np.result_type(dtype, np.complex64))
+            kind = np.result_type(dtype, np.complex64)
+            return complex_step(self.loss(label, u, dtype), kind, self.bound.arrays[label])
         except TypeError:  # a forward that takes no complex numbers
             self.unsafe = True
             return None
@@ -218,11 +269,11 @@ class Check:
         """The fault of a rule at a node; None where it holds."""
         cert = self.certificate(edge)
         found = cert.compare()
-        if not found.wrong.any():
-            return None
-        if not np.isfinite(self.values[edge[0]]).all() or not np.isfinite(found.numeric[found.wrong]).all():
-            return None  # the forward itself is not finite here: nothing to compare with
-        return Fault(edge, cert, found).confirmed()
+        if not found.size.any():
+            self.idle.append(edge)
+        if found.wrong.any():
+            return Fault(edge, cert, found).confirmed()
+        return Fault(edge, cert, found, "VAGUE") if found.vague.any() else None
 
 
 def compiled(graph: Graph, bound: Binding) -> Mapping[str, Array]:
@@ -230,63 +281,6 @@ def compiled(graph: Graph, bound: Binding) -> Mapping[str, Array]:
     leaves = {_label(u) for u in [*graph.inputs.values(), *graph.params.values()]}
     lengths = {a.name: bound.extents[a] for a in graph.axes if a.name not in leaves and a.size is None}
     return graph(**lengths, **{name: x for name, x in bound.arrays.items() if name in leaves})
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A rule that fails its certificate."""
-
-    edge: Edge
-    cert: Certificate
-    found: Comparison
-    kind: str = "WRONG"
-    kink: float | None = None
-
-    def confirmed(self) -> Fault | None:
-        """The fault after a second look: by differences, in long double, and at kinks."""
-        if self._holds_by_differences():
-            return replace(self, kind="UNSAFE")
-        if self._is_between_slopes():
-            return replace(self, kind="NONDIFFERENTIABLE")
-        if HAS_LONG:
-            again = self.cert.precisely(LONG).compare()
-            wrong = self.found.wrong
-            if (again.error[wrong] <= np.maximum(self.found.error[wrong] / 50, again.allowed[wrong])).all():
-                return None
-        return self
-
-    def _holds_by_differences(self) -> bool:
-        """Whether differences side with the rule: then the forward does not take complex numbers."""
-        if not self.found.safe:
-            return False
-        wrong = self.found.wrong
-        slope, guess = self.cert.precisely(LONG).extrapolated()
-        numeric = self.cert.sum_left(np.real(self.cert.ct * slope))[wrong]
-        doubt = TRUST * self.cert.sum_left(abs(self.cert.ct) * guess)[wrong]
-        error, size = abs(self.found.analytic[wrong] - numeric), self.found.size[wrong]
-        # an oracle in doubt excuses nothing
-        return bool(
-            ((error <= doubt + 1e3 * self.found.eps * size) & (doubt < 0.1 * self.found.error[wrong])).all()
-        )
-
-    def _is_between_slopes(self) -> bool:
-        """At a tie: whether the analytic value lies between the one-sided derivatives."""
-        cert, wrong = self.cert.precisely(LONG), self.found.wrong
-        with np.errstate(all="ignore"):
-            left, right = one_sided(cert.along, cert.scale)
-        a, b = np.real(cert.ct * left), np.real(cert.ct * right)
-        low, high = cert.sum_left(np.minimum(a, b))[wrong], cert.sum_left(np.maximum(a, b))[wrong]
-        slack, analytic = 1e-6 * self.found.size[wrong], self.found.analytic[wrong]
-        kinked = high - low > 1e-5 * self.found.size[wrong]
-        return bool((kinked & (low - slack <= analytic) & (analytic <= high + slack)).all())
-
-    @property
-    def steps(self) -> tuple[Any, ...]:
-        """The steps at which it fails, from 1; tuples of several axes."""
-        if not self.cert.axes:
-            return ()
-        at = [tuple(int(i) + 1 for i in place) for place in np.argwhere(self.found.wrong)]
-        return tuple(place[0] if len(place) == 1 else place for place in at)
 
 
 def _label(node: Node) -> str:

@@ -55,7 +55,7 @@ def explain(cert: Certificate, found: Comparison) -> str | None:
     wrong = found.wrong
     scale = found.size[wrong] + 1e-300
     size = max([cert.bound.extents[a] for a in cert.node.axes], default=0)
-    simple = factor(found.analytic[wrong], found.numeric[wrong], scale, size)
+    simple = factor(found.analytic[wrong], found.numeric[wrong], scale, size) or _along(cert, wrong)
     if simple:
         return simple
     zero, _ = cert.piece(np.zeros_like(cert.ct))
@@ -78,16 +78,23 @@ def explain(cert: Certificate, found: Comparison) -> str | None:
     return None
 
 
+def _along(cert: Certificate, wrong: Array) -> str | None:
+    """Its one factor, where a single number shows none: from more directions."""
+    rng = np.random.default_rng(0)
+    draws = [cert.towards(cert.u * rng.standard_normal(cert.u.shape)).compare() for _ in range(3)]
+    analytic, numeric, size = (
+        np.stack([getattr(d, name)[wrong] for d in draws]) for name in ("analytic", "numeric", "size")
+    )
+    return factor(analytic, numeric, size + 1e-300) if cert.u.size > 1 else None
+
+
 def _variants(cert: Certificate) -> Iterator[tuple[str, Array]]:
     """The same rule with its result transposed, or moved by a step."""
     piece, axes = cert.piece()
     rank = piece.ndim - len(axes)
-    like = cert.like
 
     def against(changed: Array) -> Array:
-        width, every = max(rank, len(like.shape)), cert.every(axes)
-        both = cert.spread(changed, axes, every, width) * cert.spread(cert.u, like.axes, every, width)
-        return cert.sum_right(np.real(both), every)
+        return cert.sum_right(*cert.products(changed, axes))
 
     if rank >= 2 and piece.shape[-1] == piece.shape[-2]:
         yield "transposed", against(np.swapaxes(piece, -1, -2))

@@ -23,13 +23,20 @@ CLONG = np.dtype(np.clongdouble)
 HAS_LONG = bool(np.finfo(LONG).eps < 1e-18)
 SLACK = 1e3  # allowed rounding, in units of eps * S
 TRUST = 30.0  # Richardson's error estimate is exceeded often, 30 times it almost never
+VAGUE = 0.01  # an oracle in more doubt than this part of the terms proves nothing
 
 
-def complex_step(f: Callable[[Any], Array], dtype: Any = np.complex128) -> Array:
-    """d f(e) / d e at e = 0, entry by entry, for an f that takes a complex number."""
-    e = np.array(1j * STEP, dtype)
-    slope: Array = np.imag(np.asarray(f(e))) / np.asarray(STEP, np.dtype(dtype).type(0).real.dtype)
-    return slope
+def complex_step(f: Callable[[Any], Array], dtype: Any = np.complex128, at: Any = 1.0) -> Array:
+    """d f(e) / d e at e = 0, entry by entry, for an f that takes a complex number; the step is
+    small beside every number in `at`, where f is looked at."""
+    near = abs(np.asarray(at))
+    least = near[(near > 0) & (near < 1)].min(initial=1.0)
+    kind = CLONG if least < STEP**0.7 else np.dtype(dtype)  # for its range: the products are tiny
+    real = kind.type(0).real.dtype.type
+    h = max(min(real(STEP), real(2.0**-60) * real(least)), np.finfo(real).tiny * real(2.0**60))
+    e = np.array(h, kind) * np.array(1j, kind)
+    slope = np.imag(np.asarray(f(e))) / h
+    return np.asarray(slope.astype(np.dtype(dtype).type(0).real.dtype))
 
 
 def richardson(f: Callable[[Any], Array], scale: float, dtype: Any = LONG) -> tuple[Array, Array]:
@@ -67,6 +74,11 @@ def one_sided(f: Callable[[Any], Array], scale: float) -> tuple[Array, Array]:
     h = np.asarray((1e-9 if HAS_LONG else 1e-7) * scale, LONG)
     here = np.asarray(f(np.zeros((), LONG)))
     return np.asarray((here - f(-h)) / h), np.asarray((f(h) - here) / h)
+
+
+def agree(left: Array, right: Array) -> Array:
+    """Whether one-sided derivatives are those of a derivative: numbers, and the same."""
+    return np.asarray(abs(left - right) <= 1e-5 * (abs(left) + abs(right)))
 
 
 def allowed(eps: float, size: Any) -> Any:

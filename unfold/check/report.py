@@ -3,6 +3,7 @@ step is at fault."""
 
 from __future__ import annotations
 
+from cmath import isfinite
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,14 +27,15 @@ class Worst:
 
     step: tuple[int, ...]
     index: tuple[int, ...]
-    analytic: float
-    numeric: float
+    analytic: complex
+    numeric: complex
 
     def __str__(self) -> str:
         steps = " ".join(f"t={n}" for n in self.step[:1]) + "".join(f",{n}" for n in self.step[1:])
         entry = f"entry {list(self.index)}" if self.index else ""
-        ratio = f"  ratio {self.analytic / self.numeric:.4g}" if self.numeric else ""
-        values = f"analytic {self.analytic:.6g}  numeric {self.numeric:.6g}{ratio}"
+        times = self.analytic / self.numeric if self.numeric else 0.0
+        ratio = f"  ratio {times:.7g}" if times and isfinite(times) else ""
+        values = f"analytic {self.analytic + 0.0:.6g}  numeric {self.numeric + 0.0:.6g}{ratio}"
         return "  ".join(part for part in (f"{steps} {entry}".strip(), values) if part)
 
 
@@ -93,15 +95,13 @@ class Report:
 
     def _headline(self) -> str:
         what = f"d{self.of}" if self.order == 1 else f"d²{self.of}"
-        if self.verdict in ("OK", "NONDIFFERENTIABLE") or self.variable is None:
+        if self.verdict in ("OK", "NONDIFFERENTIABLE", "INCONCLUSIVE") or self.variable is None:
             names = ", ".join(self.wrt) if len(self.wrt) < 8 else f"{len(self.wrt)} variables"
             if self.verdict == "WRONG" and self.operation:
                 return f"{what}/d({names}): a rule it rests on is wrong"
             return f"{what}/d({names}) is {_MEANING[self.verdict]}"
-        return (
-            f"{what}/d{self.variable} is {_MEANING[self.verdict]} "
-            f"({self.error:.1e}, allowed {self.allowed:.1e})"
-        )
+        amount = f"{self.error:.1e}, allowed {self.allowed:.1e}" if isfinite(self.error) else "not finite"
+        return f"{what}/d{self.variable} is {_MEANING[self.verdict]} ({amount})"
 
     def _lines(self) -> list[tuple[str, str]]:
         lines: list[tuple[str, str]] = []

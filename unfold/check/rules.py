@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from unfold import dims
 from unfold.axis import Axis
 from unfold.binding import Binding
-from unfold.check.oracle import TRUST, allowed, complex_step, richardson
+from unfold.check.oracle import TRUST, VAGUE, allowed, complex_step, richardson
+from unfold.check.rounding import Nudge, furthest, nudges
 from unfold.check.values import Kernel, record
 from unfold.graph import Graph, reach
-from unfold.node import Input, Node
+from unfold.node import Input, Node, cotangents
 
 Array = NDArray[Any]
 HOLD = "stop_gradient"  # by intent, its gradient is not its derivative
@@ -33,12 +34,13 @@ Edge = tuple[Node, int]  # a node and the number of one of its arguments
 BATCH = 1 << 19  # entries of the largest array of one batch of steps
 
 
-def active(graph: Graph, sources: Sequence[Node], target: Node) -> list[Edge]:
-    """The (node, argument) pairs that a gradient of `target` in `sources` goes through."""
+def active(graph: Graph, sources: Sequence[Node], target: Node, hold: bool = True) -> list[Edge]:
+    """The (node, argument) pairs that a gradient of `target` in `sources` goes through; those
+    of `stop_gradient` count unless it holds by intent."""
     smooth = ("float", "complex")
     forward = reach(sources, lambda n: [u for u in graph.users.get(n, ()) if u.dtype in smooth])
     between = forward & reach([target], graph.inputs_of)
-    inner = [n for n in graph.order if n in between and not n.op.leaf and n.op.name != HOLD]
+    inner = [n for n in graph.order if n in between and not n.op.leaf and not (hold and n.op.name == HOLD)]
     return [(n, k) for n in inner for k, u in enumerate(n.inputs) if u in between]
 
 
@@ -55,7 +57,7 @@ class Comparison:
     analytic: Array
     numeric: Array
     size: Array
-    doubt: Array  # what the oracle itself may be off by
+    doubt: Array  # what the oracle may be off by, or the rule by rounding on the way
     eps: float
     safe: bool  # whether the complex step applied
 
@@ -69,8 +71,18 @@ class Comparison:
 
     @property
     def wrong(self) -> Array:
-        """Where the two lie further apart than rounding explains (a NaN is apart)."""
-        return ~(self.error <= self.allowed)
+        """Where the two lie further apart than rounding explains (what is not finite is apart)."""
+        return ~((self.error <= self.allowed) & np.isfinite(self.error)) & (self.doubt < np.inf)
+
+    @property
+    def vague(self) -> Array:
+        """Where it is only a great doubt of the oracle's that lets them agree."""
+        doubt = (self.doubt > VAGUE * self.size) & (self.doubt < np.inf)
+        return np.asarray(doubt & ~(self.error <= allowed(self.eps, self.size)))
+
+    def but(self, doubt: Array) -> Comparison:
+        """The same with more that is explained; infinite doubt leaves a step out."""
+        return replace(self, doubt=self.doubt + doubt)
 
 
 @dataclass(frozen=True)
@@ -105,19 +117,16 @@ class Certificate:
 
     # ------------------------------------------------------------------ the same, otherwise
     def precisely(self, dtype: Any) -> Certificate:
-        """The same in another precision."""
+        """The same in another precision, its value computed anew: a rule that uses the value
+        (1 - out**2, say) must not be given one that was rounded before."""
 
         def cast(x: Array) -> Array:
             wide = np.result_type(dtype, np.complex64) if x.dtype.kind == "c" else dtype
             return x.astype(wide) if x.dtype.kind in "fc" else x
 
-        return replace(
-            self,
-            operands=tuple(map(cast, self.operands)),
-            out=cast(self.out),
-            ct=cast(self.ct),
-            u=cast(self.u),
-        )
+        changed = replace(self, operands=tuple(map(cast, self.operands)), ct=cast(self.ct), u=cast(self.u))
+        same = cast(self.out).dtype == self.out.dtype
+        return changed if same else replace(changed, out=changed.forward(changed.operands))
 
     def at(self, axis: Axis, steps: slice) -> Certificate:
         """The same for some steps of an axis that the rule keeps apart."""
@@ -146,8 +155,13 @@ class Certificate:
         """f(a + e u), over all steps of the node."""
         operands = list(self.operands)
         operands[self.argument] = operands[self.argument] + e * self.u
+        return self.forward(operands)
+
+    def forward(self, operands: Sequence[Array], nudge: Nudge | None = None) -> Array:
+        """f(a, b, ...), over all steps of the node."""
         kinds = [x.dtype for x in operands if x.dtype.kind in "fc"]
-        return Kernel(self.node, replace(self.bound, dtype=np.result_type(*kinds))).whole(operands)
+        bound = replace(self.bound, dtype=np.result_type(*kinds))
+        return Kernel(self.node, bound, nudge=nudge).whole(operands)
 
     def slope(self) -> tuple[Array, Array | None]:
         """J u, and its error where not the complex step gave it (not every forward takes
@@ -156,7 +170,8 @@ class Certificate:
         if self.safe and op.complex_safe and not any(x.dtype.kind == "c" for x in self.operands):
             try:
                 with np.errstate(all="ignore"):
-                    return complex_step(self.along, np.result_type(self.dtype, np.complex64)), None
+                    kind = np.result_type(self.dtype, np.complex64)
+                    return complex_step(self.along, kind, self.operands[self.argument]), None
             except TypeError:
                 pass
         slope, error = self.precisely(np.longdouble).extrapolated()
@@ -180,31 +195,45 @@ class Certificate:
         node = self.node
         leaves = [Node(Input(f"a{j}"), (), u.axes, u.shape, u.dtype) for j, u in enumerate(node.inputs)]
         ct, out = (Node(Input(n), (), node.axes, node.shape, node.dtype) for n in ("ct", "out"))
-        return node.op.vjp(ct, out, *leaves)[self.argument]
+        return cotangents(node.op, ct, out, leaves)[self.argument]
 
     def piece(self, ct: Array | None = None) -> tuple[Array, tuple[Axis, ...]]:
         """vjp(ct) as the rule gives it, and the axes it varies along."""
         result = self._rule
         if result is None:
             return np.zeros((), self.dtype), ()
+        return self._values(result, self.ct if ct is None else ct)[result], result.axes
+
+    def _values(self, result: Node, ct: Array, nudge: Nudge | None = None) -> dict[Node, Array]:
         graph = Graph({"piece": result}, {})
         have = {f"a{j}": x for j, x in enumerate(self.operands)}
-        have |= {"ct": self.ct if ct is None else ct, "out": self.out}
+        have |= {"ct": ct, "out": self.out if nudge is None else self.forward(self.operands, nudge)}
         arrays = {name: have[name] for name in graph.inputs}
         kinds = [x.dtype for x in arrays.values() if x.dtype.kind in "fc"]
         bound = replace(self.bound, arrays=arrays, dtype=np.result_type(self.dtype, *kinds))
         with np.errstate(all="ignore"):
-            return record(graph, bound)[result], result.axes
+            return record(graph, bound, nudge=nudge)
+
+    def rounding(self) -> Array:
+        """How far rounding on the way may put <vjp(ct), u> off, step by step: where 1 - out**2
+        has lost its digits, far. Measured, as what a few runs with every operand nudged differ."""
+        if self._rule is None:
+            return np.zeros(())
+        return together([part._rounding(self._rule) for part in self._batches()])
+
+    def _rounding(self, rule: Node) -> Array:
+        values, changes = self._values(rule, self.ct), []
+        for nudge in nudges(self.dtype, values):
+            moved = self._values(rule, self.ct, nudge)[rule] - values[rule]
+            changes.append(self.sum_right(*self.products(moved, rule.axes)))
+        return furthest(changes)
 
     # ------------------------------------------------------------------ together
     def compare(self) -> Comparison:
         """<ct, J u> beside <vjp(ct), u>, step by step, in batches that fit the memory."""
         parts = [part._compare() for part in self._batches()]
-        if len(parts) == 1:
-            return parts[0]
         analytic, numeric, size, doubt = (
-            np.concatenate([getattr(p, name) for p in parts])
-            for name in ("analytic", "numeric", "size", "doubt")
+            together([getattr(p, name) for p in parts]) for name in ("analytic", "numeric", "size", "doubt")
         )
         return Comparison(analytic, numeric, size, doubt, parts[0].eps, all(p.safe for p in parts))
 
@@ -225,17 +254,18 @@ class Certificate:
 
     def _compare(self) -> Comparison:
         slope, error = self.slope()
-        piece, axes = self.piece()
         left = np.real(self.ct * slope)
-        rank = max(piece.ndim - len(axes), len(self.like.shape))
-        every = self.every(axes)
-        right = np.real(
-            self.spread(piece, axes, every, rank) * self.spread(self.u, self.like.axes, every, rank)
-        )
+        right, every = self.products(*self.piece())
         numeric, analytic = self.sum_left(left), self.sum_right(right, every)
         size = self.sum_left(abs(left)) + self.sum_right(abs(right), every)
         doubt = np.zeros_like(size) if error is None else TRUST * self.sum_left(abs(self.ct) * error)
         return Comparison(analytic, numeric, size, doubt, float(np.finfo(self.dtype).eps), error is None)
+
+    def products(self, piece: Array, axes: tuple[Axis, ...]) -> tuple[Array, tuple[Axis, ...]]:
+        """The terms of <piece, u>, and the axes over which they lie."""
+        rank, every = max(piece.ndim - len(axes), len(self.like.shape)), self.every(axes)
+        ours, theirs = self.spread(piece, axes, every, rank), self.spread(self.u, self.like.axes, every, rank)
+        return np.real(ours * theirs), every
 
     def sum_left(self, terms: Array) -> Array:
         """Terms over the node's axes and dimensions, summed to the axes kept apart."""
@@ -263,10 +293,15 @@ class Certificate:
         return np.asarray(whole.sum(axis=tuple(range(len(self.axes), whole.ndim))))
 
 
-def _random(rng: np.random.Generator, node: Node, bound: Binding) -> Array:
-    shape = full_shape(node, bound)
+def together(parts: Sequence[Array]) -> Array:
+    """The batches of one array, together."""
+    return parts[0] if len(parts) == 1 else np.concatenate(list(parts))
+
+
+def gaussian(rng: np.random.Generator, shape: tuple[int, ...], complex: bool) -> Array:
+    """Independent normal entries, of both parts of complex numbers."""
     x = rng.standard_normal(shape)
-    return x + 1j * rng.standard_normal(shape) if node.dtype == "complex" else x
+    return x + 1j * rng.standard_normal(shape) if complex else x
 
 
 def certificate(
@@ -275,7 +310,7 @@ def certificate(
     """The certificate of one argument of one node, at the values of a run."""
     node, k = edge
     rng = np.random.default_rng([seed, len(node.inputs), k])
-    ct, u = _random(rng, node, bound), _random(rng, node.inputs[k], bound)
+    ct, u = (gaussian(rng, full_shape(v, bound), v.dtype == "complex") for v in (node, node.inputs[k]))
     if ct.size == 1:
         ct = -abs(ct)  # so that |ct| for ct shows
     operands = tuple(values[v] for v in node.inputs)

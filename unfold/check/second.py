@@ -14,8 +14,10 @@ import numpy as np
 
 from unfold import adjoint
 from unfold.binding import Array, Binding, bind, by_label
-from unfold.check.rules import full_shape
-from unfold.check.values import record
+from unfold.check.oracle import allowed
+from unfold.check.rounding import Nudge, furthest, nudges
+from unfold.check.rules import full_shape, gaussian
+from unfold.check.values import choices, record
 from unfold.graph import Graph, Wrt
 from unfold.node import Input, Node, call
 
@@ -36,7 +38,7 @@ def directional(
     for i, (name, node) in enumerate(names.items()):
         label = f"v_{i}"
         v = Node(Input(label), (), node.axes, node.shape, node.dtype)
-        given[label] = rng.standard_normal(full_shape(node, bound))
+        given[label] = gaussian(rng, full_shape(node, bound), node.dtype == "complex")
         term = call("sum", v * gradient.outputs[name])
         terms.append(call("sum", term, over=term.axes) if term.axes else term)
     total = terms[0] if len(terms) == 1 else call("add", *terms)
@@ -45,19 +47,34 @@ def directional(
     return result, {name: x for name, x in given.items() if name in taken}
 
 
-def asymmetry(graph: Graph, wrt: Wrt, seed: int, bound: Binding) -> tuple[float, float]:
-    """|<u, H v> - <v, H u>| for a random u, and the total size of the terms."""
+def asymmetry(graph: Graph, places: Mapping[str, int], seed: int, bound: Binding) -> tuple[float, float]:
+    """|<u, H v> - <v, H u>| for a random u, and what rounding may do to it; `places` says for
+    each name which v is its own."""
     rng = np.random.default_rng([seed, 3])
-    sources = adjoint.select(graph, wrt)
-    labels = [f"v_{i}" for i in range(len(sources))]
+    sources = adjoint.select(graph, list(places))
+    labels = [f"v_{places[name]}" for name in sources]
     v = {name: bound.arrays[name] for name in labels}
-    u = {name: rng.standard_normal(v[name].shape) for name in labels}
+    u = {name: gaussian(rng, v[name].shape, v[name].dtype.kind == "c") for name in labels}
     joint = adjoint.with_gradients(graph, PRODUCT, sources, [PRODUCT])
+    keep = [*joint.outputs.values(), *choices(joint)]
+    pairs = list(zip(sources, labels, strict=True))
 
-    def terms(direction: Mapping[str, Array], other: Mapping[str, Array]) -> Array:
-        values = record(joint, replace(bound, arrays={**bound.arrays, **direction}), joint.outputs.values())
-        pairs = zip(sources, labels, strict=True)
-        return np.concatenate([(values[joint.outputs[n]] * other[label]).ravel() for n, label in pairs])
+    def run(direction: Mapping[str, Array], nudge: Nudge | None = None) -> dict[Node, Array]:
+        return record(joint, replace(bound, arrays={**bound.arrays, **direction}), keep, nudge)
 
-    left, right = terms(v, u), terms(u, v)
-    return float(abs(left.sum() - right.sum())), float(abs(left).sum() + abs(right).sum())
+    def terms(values: Mapping[Node, Array], other: Mapping[str, Array]) -> Array:
+        return np.concatenate(
+            [np.real(values[joint.outputs[n]] * other[label]).ravel() for n, label in pairs]
+        )
+
+    at_v, at_u = run(v), run(u)
+    left, right = terms(at_v, u), terms(at_u, v)
+    difference, size = float(left.sum() - right.sum()), float(abs(left).sum() + abs(right).sum())
+    bar = float(allowed(float(np.finfo(np.float64).eps), size))
+    if abs(difference) > bar:
+        moved = [
+            (terms(run(v, a), u) - left).sum() - (terms(run(u, b), v) - right).sum()
+            for a, b in zip(nudges(np.float64, at_v), nudges(np.float64, at_u), strict=True)
+        ]
+        bar += float(furthest(moved))
+    return abs(difference), bar

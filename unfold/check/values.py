@@ -16,6 +16,7 @@ import numpy as np
 from unfold import dims
 from unfold.axis import Axis
 from unfold.binding import Array, Binding
+from unfold.check.rounding import Nudge
 from unfold.dependence import Loop, schedule
 from unfold.graph import Graph
 from unfold.node import Constant, Input, Node, Param, Symbol
@@ -31,8 +32,11 @@ class Kernel:
     """One node as a function of the whole arrays of its inputs, all steps at once or, given
     the step of some axes, there only."""
 
-    def __init__(self, node: Node, bound: Binding, fixed: Sequence[Axis] = ()) -> None:
-        self.node, self.bound = node, bound
+    def __init__(
+        self, node: Node, bound: Binding, fixed: Sequence[Axis] = (), nudge: Nudge | None = None
+    ) -> None:
+        self.node, self.bound, self.nudge = node, bound, nudge
+        self._factors: list[Array | None] | None = None  # the same at every step
         self.axes = [a for a in node.axes if a not in fixed]
         self.fixed = tuple(fixed)
         self.shape = tuple(dims.evaluate(d, bound.sizes) for d in node.shape)
@@ -59,9 +63,12 @@ class Kernel:
             self.align(read(x, u, at), u, self.over, pad)
             for x, u, pad in zip(operands, node.inputs, self.pads, strict=True)
         ]
+        if self.nudge is not None:
+            arrays = self._nudged(arrays, self.nudge)
         if self.joins and self.over and len(arrays) > 1:
             arrays = self._join(arrays)
         out = op.forward(np, *arrays)
+        out = out if self.nudge is None else np.asarray(out)
         spans = node.op.spans
         if spans and not op.reduces:  # type: ignore[attr-defined]
             out = np.moveaxis(out, range(len(self.over)), [self.axes.index(a) for a in self.over])
@@ -71,6 +78,12 @@ class Kernel:
         """The value over all steps, as an array of its full shape and dtype."""
         out = np.asarray(self(operands))
         return np.broadcast_to(out.astype(self.dtype, copy=False), (*self.sizes, *self.shape))
+
+    def _nudged(self, arrays: list[Array], nudge: Nudge) -> list[Array]:
+        if self._factors is None:
+            self._factors = [nudge.factors(x) for x in arrays]
+        moved = [x if f is None else x * f for x, f in zip(arrays, self._factors, strict=True)]
+        return [nudge.inside(x) for x in moved]
 
     def align(self, x: Array, u: Node, axes: Sequence[Axis], pad: int = 0) -> Array:
         """An operand with its axes in the order of `axes` (1 where it does not vary)."""
@@ -146,15 +159,25 @@ def read(x: Array, u: Node, at: At) -> Array:
     return x[here] if here else x
 
 
-def record(graph: Graph, bound: Binding, keep: Iterable[Node] | None = None) -> dict[Node, Array]:
+def record(
+    graph: Graph, bound: Binding, keep: Iterable[Node] | None = None, nudge: Nudge | None = None
+) -> dict[Node, Array]:
     """The value of every node over all steps of its axes; of those in `keep` only, the
     others forgotten as soon as nothing needs them, where it is given."""
-    return _Recorder(graph, bound, keep).values
+    return _Recorder(graph, bound, keep, nudge).values
+
+
+def choices(graph: Graph) -> list[Node]:
+    """The nodes that decide instead of computing: truths and integers."""
+    return [n for n in graph.order if n.dtype in ("bool", "int")]
 
 
 class _Recorder:
-    def __init__(self, graph: Graph, bound: Binding, keep: Iterable[Node] | None) -> None:
-        self.graph, self.bound = graph, bound
+    def __init__(
+        self, graph: Graph, bound: Binding, keep: Iterable[Node] | None, nudge: Nudge | None
+    ) -> None:
+        self.graph, self.bound, self.nudge = graph, bound, nudge
+        self._given = {} if nudge is None else {n: nudge.plain[n] for n in choices(graph)}
         self.values: dict[Node, Array] = {}
         self._keep = None if keep is None else set(keep)
         self._readers = {n: len(users) for n, users in graph.users.items()}
@@ -164,10 +187,13 @@ class _Recorder:
                 self._kernels: dict[Node, Kernel] = {}
                 self._prepare(item, ())
                 self._run(item, [])
+            elif item in self._given:
+                self.values[item] = self._given[item]
             elif isinstance(item.op, Symbol):
                 self.values[item] = self._over(graph.definitions[item], item)
             else:
-                self.values[item] = Kernel(item, bound).whole([self.values[u] for u in item.inputs])
+                kernel = Kernel(item, bound, nudge=nudge)
+                self.values[item] = kernel.whole([self.values[u] for u in item.inputs])
             self._forget(item.nodes if isinstance(item, Loop) else [item])
 
     def _forget(self, done: Iterable[Node]) -> None:
@@ -198,14 +224,15 @@ class _Recorder:
             body = self.graph.definitions.get(node) if isinstance(node.op, Symbol) else None
             if body is not None and body.axes == node.axes:
                 self.values[node] = self.values[body]
+        self.values |= {n: x for n, x in self._given.items() if n in self.values}
 
     def _prepare(self, loop: Loop, fixed: tuple[Axis, ...]) -> None:
         fixed = (*fixed, *(a for a, _ in loop.direction if a not in fixed))
         for item in loop.body:
             if isinstance(item, Loop):
                 self._prepare(item, fixed)
-            elif not isinstance(item.op, Symbol):
-                self._kernels[item] = Kernel(item, self.bound, fixed)
+            else:
+                self._kernels[item] = Kernel(item, self.bound, fixed, self.nudge)
 
     def _run(self, loop: Loop, outer: list[tuple[Loop, int]]) -> None:
         ends = [f * n for a, f in loop.direction for n in (self.bound.extents[a],)]
@@ -224,11 +251,14 @@ class _Recorder:
                     self._compute(item, at)
 
     def _compute(self, node: Node, at: At) -> None:
+        if node in self._given:
+            return
         here = tuple(at[a] - 1 if a in at else slice(None) for a in node.axes)
         if isinstance(node.op, Symbol):
             body = self.graph.definitions[node]
             if self.values[body] is not self.values[node]:
-                self.values[node][here] = read(self.values[body], body, at)
+                kernel = self._kernels[node]
+                self.values[node][here] = kernel.align(read(self.values[body], body, at), body, kernel.axes)
             return
         self.values[node][here] = self._kernels[node]([self.values[u] for u in node.inputs], at)
 

@@ -11,14 +11,17 @@ import numpy as np
 
 from unfold import adjoint
 from unfold.check import diagnosis
-from unfold.check.checker import Check, Fault, Projection, compiled
+from unfold.check.checker import Check, Projection, compiled
 from unfold.check.engine import Engine, EngineFault, backend_fault
 from unfold.check.equations import describe
+from unfold.check.fault import Fault
 from unfold.check.given import compare
 from unfold.check.kinks import kink_operand
-from unfold.check.oracle import HAS_LONG, LONG, allowed
+from unfold.check.limits import obstacle, unseen
+from unfold.check.oracle import HAS_LONG, LONG, agree
 from unfold.check.progress import Progress
 from unfold.check.report import Report
+from unfold.check.rules import HOLD, Edge
 from unfold.check.second import PRODUCT, asymmetry, directional
 from unfold.errors import GradientError, UnfoldError
 from unfold.graph import Graph, Wrt
@@ -73,29 +76,43 @@ def _check(
     arrays: Mapping[str, Any],
 ) -> Report:
     start = time.monotonic()
+    if not isinstance(graph, Graph):
+        raise UnfoldError(f"check takes a graph, not {type(graph).__name__}; uf.graph(loss=...) makes one")
     if order not in (1, 2):
         raise UnfoldError(f"order={order!r}: a check is of first or second order")
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise UnfoldError(f"seed={seed!r}: give a whole number, 0 or more")
     if gradients is not None:
+        if not isinstance(gradients, Mapping) or not gradients:
+            raise UnfoldError(f"gradients={gradients!r}: give {{name: array}}, one at least")
+        if order == 2:
+            raise UnfoldError("gradients= are first derivatives: check them with order=1")
         own = _Run(Check(graph, of, list(gradients), seed, arrays), only, start).report()
         return compare(graph, of, gradients, seed, arrays, own)
     if order == 1:
         return _Run(Check(graph, of, wrt, seed, arrays), only, start).report()
-    second, given = directional(graph, of, list(adjoint.select(graph, wrt)), seed, arrays)
+    first = None if only else _Run(Check(graph, of, wrt, seed, arrays), None, start).report()
+    if first is not None and not first.ok:
+        return first
+    selected = list(adjoint.select(graph, wrt))
+    second, given = directional(graph, of, selected, seed, arrays)
     known = {*second.params, *second.inputs}
-    names = [name for name in adjoint.select(graph, wrt) if name in known]
+    names = [name for name in selected if name in known]
     if not names:
-        first = _Run(Check(graph, of, wrt, seed, arrays), only, start).report()
-        return replace(first, order=2, notes=(*first.notes, f"d{of} does not depend on {wrt or 'them'}"))
-    work = Check(second, PRODUCT, names, seed, given)
+        first = first or _Run(Check(graph, of, wrt, seed, arrays), None, start).report()
+        return replace(first, order=2, notes=(*first.notes, _linear(of, selected)))
+    hold = any(node.op.name == HOLD for node in graph.order)  # else a rule hides a derivative
+    work = Check(second, PRODUCT, names, seed, given, hold)
     report = replace(_Run(work, only, start).report(), of=of, order=2)
+    linear = [name for name in selected if name not in known]
+    report = replace(report, notes=(*report.notes, *([_linear(of, linear)] if linear else [])))
     if not report.ok:
         return report
-    error, size = asymmetry(second, names, seed, work.wide)
-    bound = float(allowed(float(np.finfo(np.float64).eps), size))
+    error, bound = asymmetry(second, {n: selected.index(n) for n in names}, seed, work.wide)
     if error <= bound:
         return replace(report, notes=(*report.notes, f"symmetric: <u, Hv> - <v, Hu> = {error:.1e}"))
     text = f"<u, Hv> and <v, Hu> differ by {error:.1e} (allowed {bound:.1e}): the Hessian is not symmetric"
-    return replace(report, verdict="INACCURATE" if error < 1e-6 * size else "WRONG", diagnosis=text)
+    return replace(report, verdict="INACCURATE" if error < 1e6 * bound else "WRONG", diagnosis=text)
 
 
 def assert_gradients(graph: Graph, of: str, wrt: Wrt = None, **options: Any) -> Report:
@@ -112,7 +129,7 @@ class _Run:
     def __init__(self, work: Check, only: Only, start: float) -> None:
         self.work, self.start = work, start
         self.all_edges = work.edges
-        self.edges = [e for e in self.all_edges if only is None or _matches(work.graph, e, only)]
+        self.edges = self.all_edges if only is None else _matching(work.graph, self.all_edges, only)
         self.bar = Progress(len(self.edges) + 2 * len(work.labels), f"checking d{work.of}")
         self.notes: list[str] = []
 
@@ -125,19 +142,21 @@ class _Run:
     def _report(self) -> Report:
         faults = self._local()
         wrong = [f for f in faults if f.kind == "WRONG"]
-        projections = self.projections = self._global()
-        failing = [(i, p) for i, p in enumerate(projections) if p.wrong]
+        projections = self._global()
         finite = np.isfinite(self.work.values[self.work.graph.output(self.work.of)]).all()
-        worst = max(projections, key=lambda p: p.error / (p.allowed or 1.0), default=None)
         if wrong:
-            return self._blame(wrong, worst)
+            return self._blame(wrong, _worst(projections))
         if not finite or not all(np.isfinite(p.numeric) for p in projections):
-            self.notes.append(f"{self.work.of}, or a value on the way to it, is not finite here")
-            return self._make("INCONCLUSIVE", failing[0][1] if failing else worst)
-        if not failing:
-            kinks = any(f.kind == "NONDIFFERENTIABLE" for f in faults)
-            return self._make("NONDIFFERENTIABLE" if kinks else "OK", worst)
-        return self._engine(failing, faults)
+            return self._undecided(_worst(projections), faults)
+        projections = [self.work.with_rounding(p, i % 2) if p.wrong else p for i, p in enumerate(projections)]
+        failing = [(i, p) for i, p in enumerate(projections) if p.wrong]
+        if failing:
+            return self._engine(failing, faults)
+        if any(f.kind in ("VAGUE", "UNDEFINED") for f in faults) or any(p.vague for p in projections):
+            return self._undecided(_worst(projections), faults)
+        self.notes += unseen(self.work)
+        kinks = any(f.kind == "NONDIFFERENTIABLE" for f in faults)
+        return self._make("NONDIFFERENTIABLE" if kinks else "OK", _worst(projections))
 
     def _engine(self, failing: list[tuple[int, Projection]], faults: list[Fault]) -> Report:
         """Every rule holds, and the whole does not: rounding, a kink, the engine, the backend."""
@@ -146,10 +165,7 @@ class _Run:
             self.notes.append("long double is no longer than double on this machine")
             return self._make("INCONCLUSIVE" if first.error < 1e-6 * first.size else "WRONG", first)
         if self._all_shrink(failing, work.compiled_gradients(LONG)):
-            value = float(np.abs(work.values[work.graph.output(work.of)]))
-            largest = max(value, *(p.size for p in self.projections))  # what may have cancelled
-            small = all(p.error <= allowed(p.eps, largest) for _, p in failing)
-            return self._make("OK" if small else "INACCURATE", first)
+            return self._make("INACCURATE", first, **self._obstacle(faults))
         if any(f.kind == "NONDIFFERENTIABLE" for f in faults):
             return self._make("NONDIFFERENTIABLE", first)
         if self._all_shrink(failing, work.recorded_gradients(LONG)):
@@ -157,7 +173,23 @@ class _Run:
             return self._blame_engine(
                 backend_fault(work.graph, work.of, work.wide, compiled), first, "backend"
             )
+        slopes = np.array(work.slopes(first, failing[0][0] % 2))
+        if not np.isfinite(slopes).all():
+            return self._undecided(first, faults)
+        if not np.isfinite(first.analytic):
+            if not agree(*slopes):
+                return self._undecided(first, faults)
+            text = "not finite where the derivative is: something not finite times zero, perhaps"
+            return self._make("WRONG", first, diagnosis=text, **self._obstacle(faults))
         return self._blame_engine(Engine(work).fault(), first, "engine")
+
+    def _undecided(self, projection: Projection | None, faults: list[Fault]) -> Report:
+        return self._make("INCONCLUSIVE", projection, **self._obstacle(faults))
+
+    def _obstacle(self, faults: list[Fault]) -> dict[str, Any]:
+        note, fields = obstacle(self.work, faults)
+        self.notes.append(note)
+        return fields
 
     def _all_shrink(self, failing: list[tuple[int, Projection]], gradients: Mapping[str, Any]) -> bool:
         return all(self.work.shrinks(p, i % 2, gradients) for i, p in failing)
@@ -259,8 +291,25 @@ class _Run:
         )
 
 
-def _matches(graph: Graph, edge: tuple[Any, int], only: tuple[str, str, int | None]) -> bool:
-    left, operation, argument = only
-    node, k = edge
-    lhs = describe(graph, node)[0].split(" = ")[0]
-    return left in (lhs, lhs.split("[")[0]) and node.op.name == operation and argument in (None, k)
+def _linear(of: str, names: list[str]) -> str:
+    return f"d{of} does not depend on {', '.join(names)}: second derivatives are zero"
+
+
+def _worst(projections: list[Projection]) -> Projection | None:
+    """The one furthest off, by its own measure."""
+    return max(projections, key=lambda p: p.error / (p.allowed or 1.0), default=None)
+
+
+def _matching(graph: Graph, edges: list[Edge], only: tuple[str, str, int | None]) -> list[Edge]:
+    """The rules that (variable, operation, argument) of a report means."""
+    keys = [(describe(graph, node)[0].split(" = ")[0], node.op.name, k) for node, k in edges]
+    found = []
+    if isinstance(only, tuple | list) and len(only) == 3:
+        left, operation, argument = only
+        for edge, (lhs, name, k) in zip(edges, keys, strict=True):
+            if left in (lhs, lhs.split("[")[0]) and name == operation and argument in (None, k):
+                found.append(edge)
+    if not found:
+        known = ", ".join(map(str, dict.fromkeys(keys)))
+        raise UnfoldError(f"only={only!r}: no such rule; give one of {known}")
+    return found

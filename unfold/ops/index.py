@@ -243,7 +243,8 @@ def _integer(a: Node, k: Any, n: Dim) -> Dim:
 
 def _bounds(a: Node, k: slice, n: Dim) -> tuple[Dim, Dim, int]:
     if isinstance(n, int):
-        return k.indices(n)
+        start, stop, step = k.indices(n)
+        return (start, stop, step) if range(start, stop, step) else (0, 0, 1)
     if k.step not in (None, 1):
         raise ShapeMismatch(f"{a}[{k}]: a step needs an integer dimension, {n} is a name", shapes=(a.shape,))
 

@@ -52,7 +52,9 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Node:
     a = as_node(a)
     start, end = _dims(a, source), _dims(a, destination)
     if len(set(start)) != len(start) or len(set(end)) != len(end) or len(start) != len(end):
-        raise ShapeMismatch(f"moveaxis of {a}: {source} to {destination} names one twice", shapes=(a.shape,))
+        raise ShapeMismatch(
+            f"moveaxis of {a}: {source} to {destination}: give each dimension one place", shapes=(a.shape,)
+        )
     order = [d for d in range(len(a.shape)) if d not in start]
     for place, d in sorted(zip(end, start, strict=True)):
         order.insert(place, d)

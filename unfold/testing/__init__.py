@@ -4,6 +4,8 @@
     strategies.py   what draws them: shapes, op_calls, expressions, systems, illegal_systems,
                     inputs, kinky_inputs, time_lengths (these need hypothesis)
     mutants.py      wrong rules and a wrong engine, on purpose
+    plugin.py       the pytest fixture `gradcheck(graph, "loss", wrt, **arrays)`, after the line
+                    pytest_plugins = "unfold.testing.plugin" in conftest.py; it prints its seed
 
 >>> from unfold.testing import build, SystemSpec, BlockSpec, EquationSpec
 >>> block = BlockSpec(1, (EquationSpec(True, ("tanh", ("add", ("read", 0, 1), ("x", 0)))),))
