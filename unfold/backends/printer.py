@@ -52,9 +52,12 @@ class Printer(Values):
         source.begin(axis, chunk.sign, self.plan.bound.extents[axis], chunk.steps)
         self.items(chunk.items)
         mine = [n for n in chunk.nodes if n in self.vars and self.vars[n].name in source.local]
-        for node in mine:
-            if node in self.padded:
-                self.carry(self.padded.pop(node), self.plan.pads[node], chunk)
+        delayed = [n for n in mine if n in self.padded]
+        if delayed or not set(mine).isdisjoint(chunk.saved):
+            source.emit("")
+            source.emit("# for the next part, and for all that reads them later:")
+        for node in delayed:
+            self.carry(self.padded.pop(node), self.plan.pads[node], chunk)
         part, source.part = source.part, None
         whole = {node: self.whole(node) for node in chunk.saved if node in mine}
         source.part = part
