@@ -55,13 +55,14 @@ class Printer(Values):
         delayed = [n for n in mine if n in self.padded]
         if delayed or not set(mine).isdisjoint(chunk.saved):
             source.emit("")
-            source.emit("# for the next part, and for all that reads them later:")
-        for node in delayed:
-            self.carry(self.padded.pop(node), self.plan.pads[node], chunk)
+            source.emit("# for all that reads them later, and for the next part:")
+        rooms = {node: self.padded.pop(node) for node in delayed}
         with source.before():
             whole = {node: self.whole(node) for node in chunk.saved if node in mine}
         for node, place in whole.items():
             source.copy(place, self.vars[node])
+        for node, full in rooms.items():  # last: what is saved may hold what was carried here
+            self.carry(full, self.plan.pads[node], chunk)
         source.end()
         for node in mine:
             if node in whole:
