@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from itertools import pairwise
 from typing import Any
@@ -92,18 +93,19 @@ def test_a_second_call_starts_from_the_boundary_values_again(parts):
         np.testing.assert_array_equal(value, first[name])
 
 
-def long_buffers(source: str, steps: int) -> list[str]:
-    """The names of the buffers with room for all steps."""
-    made = re.findall(r"(\w+) = (?:empty|zeros|np\.ones)\(\((\d+),", source)
-    return [name for name, rows in made if int(rows) >= steps]
+def long_buffers(source: str, steps: int) -> dict[str, int]:
+    """The buffers with room for all steps, and how many numbers each keeps of a step."""
+    made = re.findall(r"(\w+) = (?:empty|zeros|np\.ones)\(\(([\d, ]+)\)", source)
+    shapes = {name: [int(n) for n in shape.split(",") if n.strip()] for name, shape in made}
+    return {name: math.prod(shape[1:]) for name, shape in shapes.items() if shape[0] >= steps}
 
 
 def test_only_what_the_backward_loop_reads_is_kept_for_all_steps():
     steps, sizes = 5003, {"input": 16, "hidden": 32, "classes": 16}
     rnn, lstm = uf.systems.rnn(), uf.systems.lstm()
-    assert long_buffers(rnn.code("loss", t=steps, **sizes), steps) == ["h_whole_all"]
+    assert long_buffers(rnn.code("loss", t=steps, **sizes), steps) == {"h_whole_all": 32}
     kept = long_buffers(lstm.code("loss", t=steps, input=16, hidden=32), steps)
-    assert len(kept) <= 7, "the gates, the state, its tanh and the output"
+    assert sum(kept.values()) <= 7 * 32, "four gates, the state, its tanh and the output"
     without = rnn.code("loss", t=steps, optimise=WITHOUT, **sizes)
     assert len(long_buffers(without, steps)) > 3
 
@@ -113,7 +115,7 @@ def test_a_forward_pass_alone_keeps_nothing_for_all_steps():
     loss = Graph({"loss": rnn.outputs["loss"]}, rnn.definitions)
     source = loss.code(t=5003, input=16, hidden=32, classes=16)
     assert "steps at a time, forward over t" in source
-    assert long_buffers(source, 5003) == []
+    assert long_buffers(source, 5003) == {}
 
 
 def test_what_fits_into_one_part_is_printed_as_if_there_were_no_parts():

@@ -153,6 +153,8 @@ class _Runs:
         chunks = [Chunk(self.axis, s, steps, run, []) for s, run in zip(self.signs, runs, strict=True)]
         self.plan.chunk_of = {n: c for c in chunks for n in c.nodes}
         for c in chunks:
+            self.bring_back(c)
+        for c in chunks:
             c.saved = self.saved(c)
         out: list[Item | Chunk] = []
         for run in reversed(range(len(self.signs))):
@@ -183,6 +185,22 @@ class _Runs:
                 self.signs.append(0)
             late[k] = need if need >= 0 else None
         return late
+
+    def bring_back(self, chunk: Chunk) -> None:
+        """Where others read only some pieces of a value, the pieces join its run: they are kept
+        without the rest."""
+        plan = self.plan
+        outputs = {plan.resolve(u) for u in plan.graph.outputs.values()}
+        for node in chunk.nodes:
+            pieces = [v for v in plan.users.get(node, []) if plan.chunk_of.get(v) is not chunk]
+            apart = all(v.op.name == "narrow" and v in plan.chunk_of for v in pieces)
+            if not pieces or not apart or node in outputs or self.axis not in node.axes:
+                continue
+            if sum(_row(plan, v, self.axis) for v in pieces) < _row(plan, node, self.axis):
+                for v in pieces:
+                    plan.chunk_of[v].items.remove(v)
+                    plan.chunk_of[v] = chunk
+                    chunk.items.append(v)
 
     def saved(self, chunk: Chunk) -> list[Node]:
         """The values of a run that somebody else reads. What only looks at another value is

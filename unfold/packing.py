@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unfold import dims
+from unfold.augmenting import is_step_back
 from unfold.dims import Shape
 from unfold.graph import Graph
 from unfold.node import Node, Symbol, apply
@@ -21,7 +22,7 @@ from unfold.ops.index import Narrow
 from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
 from unfold.passes import Passed, loops_of
-from unfold.stacking import Replaced, concat, is_step_back, pieces_of, substitute
+from unfold.stacking import Replaced, concat, pieces_of, substitute
 
 FEWEST = 3  # products that are worth one call together: the value has to be repeated for them
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from unfold import dims
+from unfold.augmenting import augment
 from unfold.axis import Axis
 from unfold.binding import Binding
 from unfold.chunking import Chunk, chunked
@@ -24,7 +25,7 @@ from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
 from unfold.packing import pack
 from unfold.passes import VIEWS, Passed, fuse, hoist, inline, separate
-from unfold.stacking import augment, stack
+from unfold.stacking import stack
 
 
 class CannotPlan(UnfoldError):

@@ -12,18 +12,14 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from unfold import dims
-from unfold.binding import Binding
 from unfold.dims import Dim
 from unfold.graph import Graph, postorder, reach, rebuild
-from unfold.node import Node, Symbol, apply, call, constant
+from unfold.node import Node, Symbol, apply, call
 from unfold.op import Along, Elementwise
 from unfold.ops.index import Narrow
 from unfold.ops.linear import Contract
 from unfold.ops.shape import Concat
-from unfold.ops.time import Delay, zeros
 from unfold.passes import Passed, SumOfProducts, loops_of
 
 Replaced = dict[Node, Node]
@@ -90,7 +86,7 @@ def products(graph: Graph) -> Replaced:
     part_of, cyclic = loops_of(graph)
     groups: dict[tuple[object, ...], list[Node]] = {}
     for node in graph.order:
-        if isinstance(node.op, Contract) and node.op.spec == "ij,j->i" and _is_weight(node.inputs[0]):
+        if isinstance(node.op, Contract) and node.op.spec == "ij,j->i" and is_weight(node.inputs[0]):
             onward = _onward(graph, node, part_of, cyclic)
             groups.setdefault((node.inputs[1], onward, node.dtype), []).append(node)
     out: Replaced = {}
@@ -102,7 +98,8 @@ def products(graph: Graph) -> Replaced:
     return out
 
 
-def _is_weight(node: Node) -> bool:
+def is_weight(node: Node) -> bool:
+    """A matrix that is the same at every step."""
     return not node.axes and len(node.shape) == 2
 
 
@@ -263,135 +260,26 @@ def _same_number(a: Node, b: Node) -> bool:
     return not a.shape and not a.axes and (a is b or (a.op.leaf and a.op.name == "constant" and a.op == b.op))
 
 
-# ---------------------------------------------------------------------- small sizes
-SMALL = 1024  # products a step: below, one larger matrix costs less than one more call
-
-
-def augment(graph: Graph, bound: Binding) -> Passed:
-    """In loops over small values, W @ h[t-1] + U @ x[t] + b is one product of [W, U, b] with
-    [h[t-1], x[t], 1], and W.T @ dz[t+1] + V.T @ do[t] one of [W; V] with [dz[t+1], do[t]]."""
-    part_of, cyclic = loops_of(graph)
-    replaced: Replaced = {}
-    fresh: Replaced = {}
-    for node in graph.order:
-        if node.op.name != "add" or part_of[node] not in cyclic or node.dtype != "float":
-            continue
-        terms = _terms(graph, node, part_of)
-        inside = [u for u in terms if part_of[u] == part_of[node]]
-        outside = [u for u in terms if part_of[u] != part_of[node]]
-        size = int(np.prod([dims.evaluate(d, bound.sizes) for d in node.shape], dtype=int))
-        size *= int(np.prod([bound.extents[a] for a in node.axes[1:]], dtype=int))
-        if len(inside) == 1 and len(node.shape) == 1:
-            new = _forward(graph, inside[0], outside, size, bound)
-            new = _backward(graph, inside[0], outside, size, bound, fresh) if new is None else new
-            if new is not None:
-                replaced[node] = new
-    return substitute(Graph(graph.outputs, {**graph.definitions, **fresh}), replaced)
-
-
-def _terms(graph: Graph, node: Node, part_of: Mapping[Node, int]) -> list[Node]:
-    out: list[Node] = []
-    stack = list(node.inputs)[::-1]
-    while stack:
-        u = stack.pop()
-        if u.op.name == "add" and len(graph.users[u]) == 1 and u.shape == node.shape:
-            stack.extend(reversed(u.inputs))
-        else:
-            out.append(u)
-    return out
-
-
-def is_step_back(graph: Graph, node: Node) -> bool:
-    """A read one step back of what is read in no other way."""
-    if not isinstance(node.op, Delay) or abs(node.op.lag) != 1:
-        return False
-    moved = [u for u in graph.users[node.inputs[0]] if isinstance(u.op, Delay)]
-    return all(u.op == node.op and len(u.inputs) == len(node.inputs) for u in moved)
-
-
-def _fits(weight: Node, size: int, bound: Binding, dim: int) -> bool:
-    return _is_weight(weight) and size * dims.evaluate(weight.shape[dim], bound.sizes) <= SMALL
-
-
-def _forward(graph: Graph, term: Node, outside: list[Node], size: int, bound: Binding) -> Node | None:
-    if not (isinstance(term.op, Contract) and term.op.spec == "ij,j->i" and len(graph.users[term]) == 1):
-        return None
-    weights, values = [term.inputs[0]], [term.inputs[1]]
-    if not is_step_back(graph, values[0]) or not _is_weight(weights[0]) or not outside:
-        return None
-    for u in outside:
-        if isinstance(u.op, Contract) and u.op.spec == "ij,j->i" and _fits(u.inputs[0], size, bound, -1):
-            weights.append(u.inputs[0])
-            values.append(u.inputs[1])
-        elif not u.axes and u.shape == term.shape:
-            weights.append(u)
-            values.append(constant(np.ones(1)))
-        else:
-            return None
-    return apply(
-        Contract("ij,i->j"), apply(Concat(-2), *map(_on_its_side, weights)), apply(Concat(-1), *values)
-    )
-
-
-def _on_its_side(weight: Node) -> Node:
-    """The transpose of a matrix, a vector as a row: products read it faster. What a matrix is
-    joined or scaled from is turned, so that each part is written but once."""
-    first = weight.inputs[0] if weight.inputs else weight
-    if isinstance(weight.op, Concat) and weight.op.dim == -len(weight.shape):
-        return apply(Concat(-1), *map(_on_its_side, weight.inputs))
-    if weight.op.name == "multiply" and not weight.inputs[1].shape and not weight.inputs[1].axes:
-        return _on_its_side(first) * weight.inputs[1]
-    return call("transpose", weight) if len(weight.shape) > 1 else call("reshape", weight, (1, *weight.shape))
-
-
-def _backward(
-    graph: Graph, term: Node, outside: list[Node], size: int, bound: Binding, fresh: Replaced
-) -> Node | None:
-    if not is_step_back(graph, term) or len(term.inputs) != 1 or len(graph.users[term]) != 1:
-        return None
-    inner = graph.definitions[term.inputs[0]]
-    first = _transposed(inner)
-    if first is None or len(graph.users[inner]) != 1 or not outside:
-        return None
-    weights, values = [first[0]], [first[1]]
-    if isinstance(values[0].op, Narrow) and values[0].op.start == 0:  # with what lies behind it, times 0
-        whole = values[0].inputs[0]
-        behind = dims.subtract(whole.shape[-1], values[0].shape[-1])
-        weights.append(zeros((behind, *weights[0].shape[1:])))
-        values[0] = whole
-    for u in outside:
-        more = _transposed(u)
-        if more is None or not _fits(more[0], size, bound, -2):
-            return None
-        weights.append(more[0])
-        values.append(more[1])
-    source = values[0]
-    symbol = Node(Symbol(f"cut of {len(fresh)}"), (), source.axes, source.shape, source.dtype, source.where)
-    fresh[symbol] = source
-    joint = apply(Concat(-1), apply(term.op, symbol), *values[1:])
-    return apply(Contract("ij,i->j"), apply(Concat(-2), *weights), joint)
-
-
-def _transposed(node: Node) -> tuple[Node, Node] | None:
+# ---------------------------------------------------------------------- backward
+def transposed(node: Node) -> tuple[Node, Node] | None:
     """W and v of W.T @ v."""
     if isinstance(node.op, Contract) and node.op.spec in ("ij,i->j", "i,ij->j"):
         weight, value = node.inputs if node.op.spec == "ij,i->j" else node.inputs[::-1]
-        return (weight, value) if _is_weight(weight) else None
+        return (weight, value) if is_weight(weight) else None
     return None
 
 
-# ---------------------------------------------------------------------- backward
 def sums(graph: Graph) -> Replaced:
     """A sum of products of transposed matrices: one product with everything end to end."""
     out: Replaced = {}
     for node in graph.order:
         if node.op.name != "add":
             continue
-        terms = [u for u in node.inputs if len(graph.users[u]) == 1 and _transposed(u)]
+        terms = [u for u in node.inputs if len(graph.users[u]) == 1 and transposed(u)]
         terms = [u for u in terms if u.axes == terms[0].axes]
         if len(terms) < 2:
             continue
-        pairs = [pair for u in terms if (pair := _transposed(u))]
+        pairs = [pair for u in terms if (pair := transposed(u))]
         weights, values = concat([w for w, _ in pairs], -2), concat([v for _, v in pairs], -1)
         joint = apply(Contract("ij,i->j"), weights, values)
         rest = [u for u in node.inputs if u not in terms]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from unfold.augmenting import Eye
 from unfold.axis import Axis
 from unfold.backends.source import Source
 from unfold.backends.storage import Letters, Var
@@ -106,6 +107,8 @@ class Layout:
             value = np.asarray(bound.extents[op.axis])
         elif isinstance(op, Extent):
             value = np.asarray(op.at_sizes(bound.sizes).dim)  # type: ignore[attr-defined]
+        elif isinstance(op, Eye):
+            value = np.eye(self.plan.shape(node)[0])
         elif isinstance(op, Zeros):
             value = np.zeros(self.plan.shape(node))
         elif self.is_number(node):

@@ -44,7 +44,7 @@ class SoftmaxCrossEntropy:
         self.tops, self.total = np.empty((rows, 1), dtype), np.empty(rows, dtype)
 
     def __call__(self, o: Array, y: Array, loss: Array, slope: Array) -> None:
-        n, out = len(y), slope  # the last part of an axis may be short
+        n, out = len(o), slope  # the last part of an axis may be short
         tops, total = self.tops[:n], self.total[:n]
         near: Any = False
         if o.size:
@@ -111,7 +111,7 @@ def source(
     `jit`, parts of it are functions of a second module, printed after it, for Numba to compile."""
     jit = jit and bound.dtype in (np.float32, np.float64)
     chosen = OPTIMISATIONS if optimise is None else tuple(optimise)
-    if jit:  # what saves calls only copies more where calls cost nothing
+    if jit:  # what saves calls only copies more where calls cost nothing; loops are compiled whole
         chosen = tuple(o for o in chosen if o not in ("pack", "augment", "chunk"))
     work = plan(graph, bound, chosen)
     out = JitSource() if jit else Source()

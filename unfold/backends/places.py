@@ -205,7 +205,7 @@ class Places(Reuse):
                 )
             else:
                 value = self.aligned(boundary, spot.letters, len(node.shape))
-                with self.source.outside():
+                with self.source.before():
                     self.source.copy(spot, value)
         mine = [
             self.inside(origin, x, n, op.lag if x == op.axis else 0)

@@ -52,14 +52,17 @@ class Printer(Values):
         source.begin(axis, chunk.sign, self.plan.bound.extents[axis], chunk.steps)
         self.items(chunk.items)
         mine = [n for n in chunk.nodes if n in self.vars and self.vars[n].name in source.local]
-        for node in mine:
-            if node in self.padded:
-                self.carry(self.padded.pop(node), self.plan.pads[node], chunk)
-        part, source.part = source.part, None
-        whole = {node: self.whole(node) for node in chunk.saved if node in mine}
-        source.part = part
+        delayed = [n for n in mine if n in self.padded]
+        if delayed or not set(mine).isdisjoint(chunk.saved):
+            source.emit("")
+            source.emit("# for all that reads them later, and for the next part:")
+        rooms = {node: self.padded.pop(node) for node in delayed}
+        with source.before():
+            whole = {node: self.whole(node) for node in chunk.saved if node in mine}
         for node, place in whole.items():
             source.copy(place, self.vars[node])
+        for node, full in rooms.items():  # last: what is saved may hold what was carried here
+            self.carry(full, self.plan.pads[node], chunk)
         source.end()
         for node in mine:
             if node in whole:
@@ -104,12 +107,9 @@ class Printer(Values):
             raise CannotPlan("a loop without arrays over its axis")
         mine, self.carried = self.carried[first:], self.carried[:first]
         told = self.plan.told(loop.nodes, self.equations, self.texts)
-        inner = self.source.loops.pop()
-        part, self.source.part = self.source.part, None
-        for node, row in mine:
-            self.start(node, self.vars[row])
-        self.source.part = part
-        self.source.loops.append(inner)
+        with self.source.before(len(self.source.loops) - 1):
+            for node, row in mine:
+                self.start(node, self.vars[row])
         way = "forward" if sign > 0 else "backward"
         self.source.close([f"step by step, {way} over {axis.name}:", *(f"    {line}" for line in told)])
         self.told = ""

@@ -100,7 +100,7 @@ def _in_order(source: Source, x: Var, y: Var) -> Var:
     many = source.row(x).ndim == 2 and source.row(x).shape[0] > 1 and times >= WORTH
     if not (fixed and many and looped) or y.shadow.flags.c_contiguous:
         return y
-    with source.outside():
+    with source.before():
         copy = source.buffer(y.name, y.letters, y.shadow.shape, y.shadow.dtype)
         source.copy(copy, y)
     return copy

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from unfold.axis import Axis
+from unfold.backends.parts import Part
 from unfold.binding import Array
 
 Letter = Any  # what a dimension of an array is: an axis, or a number or letter for the value's
@@ -65,32 +66,6 @@ class Loop:
     at: str = ""  # the position, where nodes of one step are computed at different times
 
 
-@dataclass(eq=False)
-class Part:
-    """A run over parts of an axis being printed: names of the bounds of a part, and its body."""
-
-    axis: Axis
-    sign: int
-    size: int
-    steps: int  # of a part; the last one may have fewer
-    start: str
-    stop: str
-    count: str
-    body: list[str] = field(default_factory=list)
-    copies: dict[str, Var] = field(default_factory=dict)  # of what loops read from whole buffers
-
-    @property
-    def even(self) -> bool:
-        return self.size % self.steps == 0
-
-    def along(self, var: Var) -> int | None:
-        """The dimension of a variable that runs over the axis, alone or with others behind it."""
-        for d, x in enumerate(var.letters):
-            if x == self.axis or (isinstance(x, tuple) and x and x[0] == self.axis):
-                return d
-        return None
-
-
 @dataclass
 class Storage:
     """Lines of the two parts, and the names in them."""
@@ -127,14 +102,6 @@ class Storage:
         else:
             self.lines.append(line)
 
-    @contextmanager
-    def outside(self) -> Iterator[None]:
-        """What is printed now stands before the loops and parts that are open."""
-        loops, part = self.loops, self.part
-        self.loops, self.part = [], None
-        yield
-        self.loops, self.part = loops, part
-
     def bind(self, static: bool, line: str) -> None:
         """A line that binds a variable: once, or at each call before any loop."""
         (self.prepare if static else self.lines).append(line)
@@ -154,7 +121,7 @@ class Storage:
     def fresh(self, wish: str, letters: Letters, shape: Sequence[int], dtype: Any) -> Var:
         """A new array at each call, for a result."""
         name = self.name(wish)
-        self.lines.append(f"{name} = empty({_tuple(shape)}, {self.dtype(dtype)})")
+        self.bind(False, f"{name} = empty({_tuple(shape)}, {self.dtype(dtype)})")
         return Var(name, letters, np.empty(shape, dtype), False, True)
 
     def dtype(self, dtype: Any) -> str:
@@ -246,7 +213,7 @@ class Storage:
                 var, f"{{}}.transpose({_items(order)})", var.shadow.transpose(order), (*axes, *rest)
             )
         if self.part and var.name not in self.local:
-            var = self.copied(var)
+            var = self.part_of(var)
         signs = tuple(loop.sign for loop in around)
         name = self._rows(var, signs, method)
         for loop in around:
@@ -277,11 +244,19 @@ class Storage:
         """The shadow of what `here` gives."""
         axes = [loop.axis for loop in self.loops if loop.axis in var.letters]
         if self.part and not axes and (d := self.part.along(var)) is not None:
-            block = slice(None, self.part.steps * self.unit(var, d))
+            block = slice(None, self.part.steps * self.part.unit(var, d, var.name in self.local))
             return var.shadow[(*[slice(None)] * d, block)]
         where = tuple(0 if x in axes else slice(None) for x in var.letters)
         shape = [n for n, x in zip(var.shadow.shape, var.letters, strict=True) if x not in axes]
         return var.shadow[where] if var.shadow.size else np.empty(shape, var.shadow.dtype)
+
+    @contextmanager
+    def before(self, outside: int = 0) -> Iterator[None]:
+        """Print before what is open: the loops from the given one on, and parts around them all."""
+        loops, part = self.loops, self.part
+        self.loops, self.part = loops[:outside], part if outside else None
+        yield
+        self.loops, self.part = loops, part
 
     # ------------------------------------------------------------------ in parts
     def begin(self, axis: Axis, sign: int, size: int, steps: int) -> None:
@@ -292,49 +267,14 @@ class Storage:
     def end(self) -> None:
         """Print the parts, first to last or last to first."""
         part, self.part = self.part, None
-        assert part is not None
-        if not part.body:
-            return
-        size, steps, start, stop = part.size, part.steps, part.start, part.stop
-        self.emit("")
-        way = "forward" if part.sign > 0 else "backward"
-        self.emit(f"# {steps} steps at a time, {way} over {part.axis.name}:")
-        if part.sign > 0:
-            self.emit(f"for {start} in range(0, {size}, {steps}):")
-            self.emit(
-                f"    {stop} = " + (f"{start} + {steps}" if part.even else f"min({start} + {steps}, {size})")
-            )
-        else:
-            self.emit(f"for {stop} in range({size}, 0, -{steps}):")
-            self.emit(f"    {start} = " + (f"{stop} - {steps}" if part.even else f"max({stop} - {steps}, 0)"))
-        if not part.even:
-            self.emit(f"    {part.count} = {stop} - {start}")
-        for line in part.body:
-            self.emit("    " + line if line else "")
-
-    def unit(self, var: Var, d: int) -> int:
-        """How many entries of a dimension belong to one step."""
-        assert self.part is not None
-        return int(var.shadow.shape[d]) // (self.part.steps if var.name in self.local else self.part.size)
+        for line in part.lines() if part and part.body else ():
+            self.emit(line)
 
     def block(self, var: Var) -> str:
-        """The part at hand of a variable: its steps of a whole buffer, and as many of a buffer
-        for one part, at the side where the parts began."""
-        part = self.part
-        d = None if part is None else part.along(var)
-        if part is None or d is None or (part.even and var.name in self.local):
-            return var.name
-        unit = self.unit(var, d)
-        start, stop, count = (
-            n if unit == 1 else f"{unit} * {n}" for n in (part.start, part.stop, part.count)
-        )
-        if var.name not in self.local:
-            span = f"{start}:{stop}"
-        else:
-            span = f":{count}" if part.sign > 0 else f"-{count}:"
-        return f"{var.name}[{', '.join([*[':'] * d, span])}]"
+        """The part at hand of a variable that runs over the axis; any other as it is."""
+        return self.part.block(var, var.name in self.local) if self.part else var.name
 
-    def copied(self, var: Var) -> Var:
+    def part_of(self, var: Var) -> Var:
         """A copy of the part at hand of a whole buffer, for a loop to run over: a view of each
         of its rows is made once, not once for every step."""
         part = self.part

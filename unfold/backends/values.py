@@ -253,8 +253,8 @@ class Values(Places):
     def accumulate(self, node: Node) -> None:
         """A sum over the axis whose parts are being printed: zero before, then the sum of each."""
         total = self.vars[node] = self.place(node)
-        zero = f"{total.name}.fill(0)" if total.shadow.ndim else f"{total.name}[...] = 0"
-        self.source.lines.append(zero)
+        with self.source.before():
+            self.source.fill(total)
         here = self.scratch(total, total.shadow.dtype, 0)
         self.compute(node, here)
         self.source.ufunc("add", [total, here], total)

@@ -1,0 +1,212 @@
+"""Several products of a loop over small values as one.
+
+Where a call costs more than its arithmetic, a larger matrix is cheaper than one more call:
+W @ h + U @ x + b is one product of [W, U, b] with [h, x, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from unfold import dims
+from unfold.axis import Axis
+from unfold.binding import Binding
+from unfold.dims import Dim
+from unfold.graph import Graph
+from unfold.node import Constant, Leaf, Node, Symbol, apply, call, constant
+from unfold.op import Along
+from unfold.ops.index import Narrow
+from unfold.ops.linear import Contract
+from unfold.ops.shape import Concat
+from unfold.ops.time import Delay, zeros
+from unfold.passes import Passed, SumOfProducts, loops_of
+from unfold.stacking import Replaced, is_weight, pieces_of, substitute, transposed
+
+
+@dataclass(frozen=True)
+class Eye(Leaf):
+    """The identity matrix."""
+
+    size: Dim = 1
+
+    sized = ("size",)
+
+
+SMALL = 1024  # products a step: below, one larger matrix costs less than one more call
+
+
+def augment(graph: Graph, bound: Binding) -> Passed:
+    """In loops over small values, W @ h[t-1] + U @ x[t] + b is one product of [W, U, b] with
+    [h[t-1], x[t], 1], and W.T @ dz[t+1] + V.T @ do[t] one of [W; V] with [dz[t+1], do[t]]."""
+    part_of, cyclic = loops_of(graph)
+    replaced: Replaced = {}
+    fresh: Replaced = {}
+    for node in graph.order:
+        if node.op.name != "add" or part_of[node] not in cyclic or node.dtype != "float":
+            continue
+        terms = _terms(graph, node, part_of)
+        inside = [u for u in terms if part_of[u] == part_of[node]]
+        outside = [u for u in terms if part_of[u] != part_of[node]]
+        size = int(np.prod([dims.evaluate(d, bound.sizes) for d in node.shape], dtype=int))
+        size *= int(np.prod([bound.extents[a] for a in node.axes[1:]], dtype=int))
+        if len(inside) == 1 and len(node.shape) == 1:
+            new = _forward(graph, inside[0], outside, size, bound)
+            new = _backward(graph, inside[0], outside, size, bound, fresh) if new is None else new
+            if new is not None:
+                replaced[node] = new
+    graph, done = substitute(Graph(graph.outputs, {**graph.definitions, **fresh}), replaced)
+    graph, then = substitute(graph, _gradients(graph, {u for n, u in done.items() if n in replaced}))
+    return graph, {n: then[u] for n, u in done.items() if u in then}
+
+
+def _gradients(graph: Graph, augmented: set[Node]) -> Replaced:
+    """The gradients of W, U and b are the parts of one product with [h[t-1], x[t], 1]."""
+    out: Replaced = {}
+    for product in augmented:
+        joint = product.inputs[-1]
+        if not isinstance(joint.op, Concat) or not joint.axes:
+            continue
+        found: dict[tuple[Node, frozenset[Axis]], dict[Node, Node]] = {}
+        for u in joint.inputs:
+            for v in graph.users[u]:
+                if isinstance(v.op, SumOfProducts) and v.op.spec == "i,j->ij" and v.inputs[1] is u:
+                    found.setdefault((v.inputs[0], frozenset(v.op.over)), {})[u] = v
+        for (left, over), members in found.items():
+            last = joint.inputs[-1]
+            if isinstance(last.op, Constant):  # times 1: the sum
+                for v in graph.users[left]:
+                    if v.op.name == "sum" and isinstance(v.op, Along) and frozenset(v.op.over) == over:
+                        members[last] = v
+            if len(members) < len(joint.inputs) or any(v in out for v in members.values()):
+                continue
+            axes = next(v.op for v in members.values() if isinstance(v.op, SumOfProducts)).over
+            whole = apply(SumOfProducts("i,j->ij", axes), left, joint)
+            parts = pieces_of(whole, [u.shape[-1] for u in joint.inputs], -1)
+            for u, part in zip(joint.inputs, parts, strict=True):
+                old = members[u]
+                out[old] = part if len(old.shape) == 2 else call("reshape", part, old.shape)
+    return out
+
+
+def _terms(graph: Graph, node: Node, part_of: Mapping[Node, int]) -> list[Node]:
+    out: list[Node] = []
+    stack = list(node.inputs)[::-1]
+    while stack:
+        u = stack.pop()
+        if u.op.name == "add" and len(graph.users[u]) == 1 and u.shape == node.shape:
+            stack.extend(reversed(u.inputs))
+        else:
+            out.append(u)
+    return out
+
+
+def is_step_back(graph: Graph, node: Node) -> bool:
+    """A read one step back of what is read in no other way."""
+    if not isinstance(node.op, Delay) or abs(node.op.lag) != 1:
+        return False
+    moved = [u for u in graph.users[node.inputs[0]] if isinstance(u.op, Delay)]
+    return all(u.op == node.op and len(u.inputs) == len(node.inputs) for u in moved)
+
+
+def _fits(weight: Node, size: int, bound: Binding, dim: int) -> bool:
+    return is_weight(weight) and size * dims.evaluate(weight.shape[dim], bound.sizes) <= SMALL
+
+
+def _forward(graph: Graph, term: Node, outside: list[Node], size: int, bound: Binding) -> Node | None:
+    if not (isinstance(term.op, Contract) and term.op.spec == "ij,j->i" and len(graph.users[term]) == 1):
+        return None
+    weights, values = [term.inputs[0]], [term.inputs[1]]
+    if not is_step_back(graph, values[0]) or not is_weight(weights[0]) or not outside:
+        return None
+    for u in outside:
+        if isinstance(u.op, Contract) and u.op.spec == "ij,j->i" and _fits(u.inputs[0], size, bound, -1):
+            weights.append(u.inputs[0])
+            values.append(u.inputs[1])
+        elif not u.axes and u.shape == term.shape:
+            weights.append(u)
+            values.append(constant(np.ones(1)))
+        else:
+            return None
+    return apply(
+        Contract("ij,i->j"), apply(Concat(-2), *map(_on_its_side, weights)), apply(Concat(-1), *values)
+    )
+
+
+def _on_its_side(weight: Node) -> Node:
+    """The transpose of a matrix, a vector as a row: products read it faster. What a matrix is
+    joined or scaled from is turned, so that each part is written but once."""
+    first = weight.inputs[0] if weight.inputs else weight
+    if isinstance(weight.op, Concat) and weight.op.dim == -len(weight.shape):
+        return apply(Concat(-1), *map(_on_its_side, weight.inputs))
+    if weight.op.name == "multiply" and not weight.inputs[1].shape and not weight.inputs[1].axes:
+        return _on_its_side(first) * weight.inputs[1]
+    return call("transpose", weight) if len(weight.shape) > 1 else call("reshape", weight, (1, *weight.shape))
+
+
+def _backward(
+    graph: Graph, term: Node, outside: list[Node], size: int, bound: Binding, fresh: Replaced
+) -> Node | None:
+    if not is_step_back(graph, term) or len(term.inputs) != 1 or len(graph.users[term]) != 1:
+        return None
+    inner = graph.definitions[term.inputs[0]]
+    first = _rows(graph, inner, bound)
+    if first is None or len(graph.users[inner]) != 1 or not outside:
+        return None
+    weights, values = list(first[0]), [first[1]]
+    for u in outside:
+        more = transposed(u) or _piece(u)
+        if more is None or not _fits(more[0], size, bound, -2):
+            return None
+        weights.append(more[0])
+        values.append(more[1])
+    source = values[0]
+    symbol = Node(Symbol(f"cut of {len(fresh)}"), (), source.axes, source.shape, source.dtype, source.where)
+    fresh[symbol] = source
+    joint = apply(Concat(-1), apply(term.op, symbol), *values[1:])
+    return apply(Contract("ij,i->j"), apply(Concat(-2), *weights), joint)
+
+
+def _rows(graph: Graph, node: Node, bound: Binding) -> tuple[list[Node], Node] | None:
+    """The blocks of W and v of W.T @ v; for W.T @ p + q and pieces p, q of v, with rows of the
+    identity for q, and of zeros for what is not needed of v."""
+    one = transposed(node)
+    if one is not None and not isinstance(one[1].op, Narrow):
+        return [one[0]], one[1]
+    found: dict[Dim, tuple[Node, Node]] = {}
+    for u in node.inputs if one is None and node.op.name == "add" else [node]:
+        weight, piece = transposed(u) or (Node(Eye(node.shape[-1]), (), (), node.shape * 2, node.dtype), u)
+        op = piece.op
+        alone = u is node or len(graph.users[u]) == 1 or weight.op.leaf
+        if not isinstance(op, Narrow) or (op.dim, op.step) != (-1, 1) or not alone or u.shape != node.shape:
+            return None
+        found[op.start] = weight, piece
+    wholes = {piece.inputs[0] for _, piece in found.values()}
+    count = 1 if one is not None else len(node.inputs)
+    if len(wholes) != 1 or len(found) != count or all(w.op.name == "eye" for w, _ in found.values()):
+        return None
+    (whole,) = wholes
+    blocks: list[Node] = []
+    at = dims.canonical(0)
+    for start in sorted(found, key=lambda d: dims.evaluate(d, bound.sizes)):
+        weight, piece = found[start]
+        gap = dims.evaluate(start, bound.sizes) - dims.evaluate(at, bound.sizes)
+        if gap < 0:
+            return None
+        if gap:
+            blocks.append(zeros((dims.subtract(start, at), node.shape[-1])))
+        blocks.append(weight)
+        at = dims.add(start, piece.shape[-1])
+    if at != whole.shape[-1]:
+        blocks.append(zeros((dims.subtract(whole.shape[-1], at), node.shape[-1])))
+    return blocks, whole
+
+
+def _piece(node: Node) -> tuple[Node, Node] | None:
+    """W and v of a piece of W.T @ v."""
+    if not isinstance(node.op, Narrow) or (node.op.dim, node.op.step) != (-1, 1):
+        return None
+    whole = transposed(node.inputs[0])
+    return (apply(node.op, whole[0]), whole[1]) if whole else None
