@@ -226,7 +226,7 @@ def test_what_is_concatenated_is_computed_where_it_is_read(name):
     assert not planned(name, ("hoist",)).ahead
 
 
-@pytest.mark.parametrize("name", ["hoist", "fuse", "stack", "augment"])
+@pytest.mark.parametrize("name", ["hoist", "fuse", "stack", "augment", "pack"])
 def test_an_optimisation_that_is_named_is_done(name):
     plain, made = planned("lstm", ()), planned("lstm", (name,))
     assert [u.op for u in made.graph.order] != [u.op for u in plain.graph.order]
