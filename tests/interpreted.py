@@ -72,7 +72,7 @@ def interpreted(functions, dtype):
     real = np.dtype(dtype).type
     scalar = {k: getattr(np, k) for k in ("log", "log1p", "expm1", "sqrt", "sin", "cos")}
     names = {
-        "_D": real, "_I": np.int64, "_B": np.bool_, "_exp": np.exp, "_tanh": np.tanh,
+        "_D": real, "_I": np.int64, "_B": np.uint8, "_exp": np.exp, "_tanh": np.tanh,
         "_math": SimpleNamespace(**scalar),
         "inf": math.inf, "nan": math.nan,
         "at": at, "shift": shift, "gemm": gemm, "gemv": gemv, "inner": inner, "total": total, "top": top,

@@ -118,6 +118,43 @@ def test_transposed_and_reversed_arrays_are_read_right():
     assert all(np.allclose(outputs[k], v) for k, v in expected.items())
 
 
+@pytest.mark.parametrize("name", ["total", "top", "inner", "shift", "at", "bool", "memory_dtype"])
+def test_arrays_may_be_named_like_what_compiled_parts_call(name):
+    t = uf.axis("t")
+    x, w, h = uf.input(name, "n", over=t), uf.param("w", "n", "n"), uf.var("h", "n", over=t)
+    h[0] = 0
+    h[t] = uf.tanh(w @ h[t - 1] + x[t])
+    graph = uf.graph(loss=uf.sum(uf.sum(h[t] ** 2), over=t), p=uf.softmax(h[t]), q=x[t] > 0)
+    same_values(graph, {name: np.linspace(-1, 2, 12).reshape(4, 3), "w": np.eye(3)[::-1] / 2})
+
+
+def test_a_piece_of_a_concatenation_does_not_overwrite_what_it_reads():
+    t = uf.axis("t")
+    x, w, v = uf.input("x", 4, over=t), uf.param("w", 2, 4), uf.param("v", 2, 4)
+    graph = uf.graph(y=uf.exp(uf.concat(v @ uf.cos(x[t]), w @ uf.tanh(x[t]))) * 2)
+    rng = np.random.default_rng(0)
+    same_values(graph, {k: rng.standard_normal(n) for k, n in (("x", (5, 4)), ("w", (2, 4)), ("v", (2, 4)))})
+
+
+def test_signs_of_no_numbers_and_conditions_of_numbers_are_those_of_numpy():
+    t = uf.axis("t")
+    x, y = uf.input("x", over=t), uf.input("y", over=t)
+    both, either = uf.logical_and(x[t], y[t]), uf.logical_or(x[t], y[t])
+    graph = uf.graph(
+        a=uf.sign(x[t]) * 2, b=uf.where(both, x[t], y[t]) + 1, c=uf.where(either, x[t], y[t]) * 3
+    )
+    rows = np.array([[np.nan, -0.0, 0.5, 0.0, -3.0, 2.5], [0.5, 0.5, 0.25, 0.0, 0.0, 0.7]])
+    same_values(graph, dict(zip("xy", rows, strict=True)))
+
+
+def same_values(graph: Any, arrays: dict[str, Any]) -> None:
+    expected = graph.compile(backend="reference")(**arrays)
+    outputs, parts = run_text(graph, arrays, None)
+    assert parts
+    for key, value in expected.items():
+        assert np.allclose(outputs[key], value, equal_nan=True), key
+
+
 # ---------------------------------------------------------------------- with Numba
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import combinations
 from typing import Any
 
@@ -122,6 +123,31 @@ def test_a_result_is_the_callers_own():
     _, again = run(**arrays)
     for name in kept:
         np.testing.assert_array_equal(again[name], kept[name])
+
+
+def test_outputs_share_no_memory_and_can_be_written():
+    t = uf.axis("t")
+    y = uf.exp(uf.input("x", 3, over=t)[t])
+    mean, flat = uf.mean(y, over=t), uf.reshape(y, (1, 3))
+    graph = uf.graph(
+        y=y, again=y * 1, z=y[1:], w=uf.broadcast_to(flat, (2, 3)), s=uf.sum(y, over=t), mean=mean
+    )
+    for steps in (1, 3):
+        result = graph.compile()(x=np.ones((steps, 3)))
+        values = list(result.values())
+        assert all(a.flags.writeable for a in values)
+        assert not any(np.shares_memory(a, b) for k, a in enumerate(values) for b in values[:k])
+
+
+def test_matrices_are_arrays_at_every_call():
+    graph, arrays = rnn(t=4)
+    run = graph.compile()
+    expected = [run(**arrays) for _ in range(3)][-1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        turned = {k: np.asmatrix(a) if a.ndim == 2 else a for k, a in arrays.items()}
+    for _ in range(3):
+        assert np.array_equal(run(**turned).loss, expected.loss)
 
 
 def test_arguments_are_never_changed():

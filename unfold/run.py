@@ -66,7 +66,7 @@ def _function(graph: Graph, backend: str, optimise: tuple[str, ...] | None) -> C
 
     def call(**arrays: Any) -> Result:
         try:
-            form = [(name, a.shape, a.dtype) for name, a in arrays.items()]
+            form = [(name, type(a), a.shape, a.dtype) for name, a in arrays.items()]
         except AttributeError:  # not an array
             form = []
         same_form, run = latest[0]
@@ -86,7 +86,7 @@ def _function(graph: Graph, backend: str, optimise: tuple[str, ...] | None) -> C
             if hasattr(arrays[name], "dtype")
         )
         whole = arrays.keys() == bound.arrays.keys()
-        if plain and whole and not steps and same and all(isinstance(a, np.ndarray) for a in arrays.values()):
+        if plain and whole and not steps and same and all(type(a) is np.ndarray for a in arrays.values()):
             function = made[key]
             known[tuple(form)] = lambda given: function(
                 Binding(given, bound.dtype, bound.sizes, bound.extents)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from unfold.backends.kernels import LARGEST, SCALAR, Kernel, cost
+from unfold.backends.kernels import CALLED, LARGEST, SCALAR, Kernel, cost
 from unfold.backends.modules import has_blas
 from unfold.backends.records import Cell, Record, Steps, records
 from unfold.backends.source import Source
@@ -47,6 +47,9 @@ class JitSource(Source):
     buffers: dict[str, tuple[int, Array]] = field(default_factory=dict)  # the line that makes it
     touched: set[str] = field(default_factory=set)  # buffers that plain lines read or write
     blas: bool = field(default_factory=has_blas)
+
+    def __post_init__(self) -> None:
+        self.taken |= CALLED | {f"memory_{kind}" for kind in ("dtype", "int", "bool")}
 
     # ------------------------------------------------------------------ memory
     def buffer(self, wish: str, letters: Any, shape: Sequence[int], dtype: Any, fill: str = "empty") -> Var:
@@ -279,7 +282,6 @@ class JitSource(Source):
                     f"{name} = {arena}[{start}:{start + shadow.size}].reshape({shadow.shape})"
                 )
         for arena, size in sizes.items():
-            self.taken.add(arena)
             self.prepare.insert(0, f"{arena} = np.zeros({size}, {arena.removeprefix('memory_')})")
         given: set[str] = set()
         for part, kernel in zip(self.parts, kernels, strict=True):

@@ -29,16 +29,17 @@ SCALAR = {
     "greater_equal": "({0} >= {1})",
     "equal": "({0} == {1})",
     "not_equal": "({0} != {1})",
-    "logical_and": "({0} and {1})",
-    "logical_or": "({0} or {1})",
+    "logical_and": "({0} != 0 and {1} != 0)",
+    "logical_or": "({0} != 0 or {1} != 0)",
     "logical_not": "(not {0})",
-    "sign": "(_D({0} > 0) - _D({0} < 0))",
+    "sign": "(_D({0} > 0) - _D({0} < 0) if {0} == {0} else {0})",
     "absolute": "abs({0})",
     "square": "({0} * {0})",
     "exp": "_exp({0})",
     "tanh": "_tanh({0})",
     **{name: f"_math.{name}({{0}})" for name in ("log", "log1p", "expm1", "sqrt", "sin", "cos")},
 }
+CALLED = {"at", "shift", "gemm", "gemv", "inner", "total", "top", "abs"}  # no variable has such a name
 
 
 def cost(record: Record) -> int:

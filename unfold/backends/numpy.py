@@ -162,7 +162,10 @@ def compile(
     spare, order = [make(bound.dtype)], list(bound.arrays)
 
     def run(bound: Binding) -> dict[str, Array]:
-        instance = spare.pop() if spare else make(bound.dtype)  # one at a time uses its buffers
+        try:
+            instance = spare.pop()  # one at a time uses its buffers
+        except IndexError:
+            instance = make(bound.dtype)
         try:
             outputs: dict[str, Array] = instance(*[bound.arrays[name] for name in order])
         finally:

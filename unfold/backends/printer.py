@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from unfold import dependence
 from unfold.axis import Axis
 from unfold.backends.storage import Loop, Var
 from unfold.backends.values import Values
+from unfold.binding import Array
 from unfold.chunking import Chunk, accumulates, is_view
 from unfold.node import Node, Symbol
 from unfold.ops.time import Delay, Structural
@@ -165,7 +168,7 @@ class Printer(Values):
     def results(self) -> None:
         """Print the return of the outputs, in the order of the axes the user wrote."""
         parts: list[str] = []
-        given: set[Node] = set()
+        given: list[Array] = []
         for name, node in self.plan.graph.outputs.items():
             node = self.plan.resolve(node)
             var = self.var(node)
@@ -174,7 +177,9 @@ class Printer(Values):
             text = self.source.here(var)
             if order != sorted(order):
                 text += f".transpose({', '.join(map(str, order))})"
-            own = "[()]" if not wanted else "" if var.fresh and node not in given else ".copy()"
-            parts.append(f"{name!r}: {text}{own}")
-            given.add(node)
+            own = var.fresh and var.shadow.flags.writeable
+            own = own and not any(np.shares_memory(var.shadow, other) for other in given)
+            if own:
+                given.append(var.shadow)
+            parts.append(f"{name!r}: {text}" + ("[()]" if not wanted else "" if own else ".copy()"))
         self.source.emit("return {" + ", ".join(parts) + "}")

@@ -71,7 +71,8 @@ class Reuse(Layout):
         over = part is not None  # what holds one part of an axis alone: everything else lives longer
         if part and part.axis not in letters:
             return None
-        operands = {v for u in self.plan.inputs(node) for v in (u, self.plan.whole(u))}
+        mine = [u for v in (node, *self.plan.pieces(node)) for u in self.plan.inputs(v)]  # pieces lie in it
+        operands = {v for u in mine for v in (u, self.plan.whole(u))}
         for u in self.owned:
             var = self.vars[u]
             if u in operands or u in self.plan.rows or (var.name in self.source.local) != over:

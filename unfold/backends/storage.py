@@ -28,6 +28,8 @@ RESERVED = {
     "make",
     "zip",
     "list",
+    "int",
+    "bool",
     "range",
     "min",
     "max",
