@@ -277,3 +277,14 @@ def test_the_gradient_of_an_embedding_is_added_up_without_an_array_of_all_steps(
         wanted = np.zeros((4, 7, 3))
         np.add.at(wanted, (np.arange(4)[None, :], arrays["y"]), values)
         assert np.allclose(got, wanted)
+
+
+@pytest.mark.parametrize("summary", [uf.mean, uf.sum, uf.max])
+def test_a_sum_over_an_axis_that_nothing_varies_along(summary):
+    t = uf.axis("t")
+    p, h = uf.param("p", 2), uf.var("h", 2, over=t)
+    h[t] = uf.sin(p)
+    graph = uf.graph(loss=uf.sum(summary(h[t], over=t) ** 2))
+    arrays = {"p": np.array([0.3, -2.0]), "t": 3}
+    agree(graph, arrays, 1e-12, SETTINGS[:2])
+    agree(_joint(graph, "loss", None), arrays, 1e-12, SETTINGS[:2])

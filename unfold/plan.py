@@ -175,7 +175,7 @@ def _walk(plan: Plan, items: Iterable[Node | Loop], nest: list[Loop]) -> None:
 
 def _axis_order(plan: Plan) -> tuple[Axis, ...]:
     """Axes that are stepped over stand before those that a step holds whole."""
-    axes = list(dict.fromkeys(a for n in plan.graph.order for a in n.axes))
+    axes = list(dict.fromkeys(a for n in plan.graph.order for a in (*n.axes, *n.op.spans)))
     before: dict[Axis, set[Axis]] = {a: set() for a in axes}
     for node, nest in plan._nests.items():
         looped = [loop.direction[0][0] for loop in nest]
