@@ -152,6 +152,13 @@ def test_matrices_are_arrays_at_every_call():
             np.testing.assert_array_equal(run(x=given).h, np.asarray(run(x=array.copy()).h))
 
 
+def test_a_condition_may_be_a_number():
+    t = uf.axis("t")
+    x, i = uf.input("x", over=t), uf.input("i", over=t, dtype="int")
+    graph = uf.graph(y=uf.where(x[t], x[t] + 1, 3.0), z=uf.where(i[t], i[t], 2 * i[t] + 5))
+    agree(graph, {"x": np.array([0.5, 0.0, -2.0]), "i": np.array([0, 1, -1])}, 1e-12)
+
+
 def test_arguments_are_never_changed():
     graph, arrays = rnn(t=5)
     before = {k: v.copy() for k, v in arrays.items()}

@@ -276,6 +276,9 @@ class Values(Places):
         args = [self.operand(u, work, letters, rank) for u in inputs]
         if any(c.name == "real" for c in calls):
             return False
+        conditions = [c.operands[0] for c in calls if c.name == "where"]
+        if any(isinstance(r, Ref) and r.call < 0 and inputs[r.arg].dtype != "bool" for r in conditions):
+            return False  # a number, true where it is not 0
         results: list[Var] = []
         holder = -1  # the call whose result lies in the place of the value
         last = {
