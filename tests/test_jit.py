@@ -136,6 +136,15 @@ def test_a_piece_of_a_concatenation_does_not_overwrite_what_it_reads():
     same_values(graph, {k: rng.standard_normal(n) for k, n in (("x", (5, 4)), ("w", (2, 4)), ("v", (2, 4)))})
 
 
+def test_a_concatenation_times_one_of_its_pieces_has_a_place_of_its_own():
+    t = uf.axis("t")
+    x, y = uf.input("x", 1, 3, over=t), uf.input("y", 2, 3, over=t)
+    piece = uf.tanh(x[t])
+    graph = uf.graph(z=uf.exp(uf.concat(piece, uf.sin(y[t]), axis=0) * piece))
+    rng = np.random.default_rng(0)
+    same_values(graph, {"x": rng.standard_normal((4, 1, 3)), "y": rng.standard_normal((4, 2, 3))})
+
+
 def test_signs_of_no_numbers_and_conditions_of_numbers_are_those_of_numpy():
     t = uf.axis("t")
     x, y = uf.input("x", over=t), uf.input("y", over=t)

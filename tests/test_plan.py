@@ -159,6 +159,17 @@ def test_a_condition_may_be_a_number():
     agree(graph, {"x": np.array([0.5, 0.0, -2.0]), "i": np.array([0, 1, -1])}, 1e-12)
 
 
+def test_a_view_of_a_piece_of_a_concatenation_outlives_it():
+    t = uf.axis("t")
+    x, h = uf.input("x", 2, over=t), uf.var("h", 2, over=t)
+    h[0] = 0
+    piece = uf.tanh(x[t] + h[t - 1])
+    first, both = piece[:1], uf.concat(piece, uf.sin(x[t] + h[t - 1]))
+    more = uf.sin(uf.exp(both * uf.sum(uf.exp(first))))
+    h[t] = more[:2] * first * 0.2 + uf.sum(more)
+    agree(uf.graph(h=h[t]), {"x": np.linspace(-1, 1, 6).reshape(3, 2)}, 1e-12)
+
+
 def test_arguments_are_never_changed():
     graph, arrays = rnn(t=5)
     before = {k: v.copy() for k, v in arrays.items()}

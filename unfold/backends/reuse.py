@@ -57,6 +57,7 @@ class Reuse(Layout):
                 continue
             same = self.vars[u].letters == letters and self.plan.nest(u) == self.plan.nest(node)
             same = same and list(self.vars[u].shadow.shape) == self.extent(letters, node)
+            same = same and not any(v is not u and self.plan.whole(v) is u for v in self.plan.inputs(node))
             if same and self.plan.users[u].count(node) == 1 and self.settled(u):
                 self.owned.pop(u)
                 self.own(node)
@@ -90,8 +91,9 @@ class Reuse(Layout):
         return all(v in self.done for v in readers) and not any(p in self.keep | self.saved for p in pieces)
 
     def own(self, node: Node) -> None:
-        """Let others take over the place of a value, unless something sees into it."""
-        seen = any(u.op.structural or u.op.name in VIEWS for u in self.plan.users.get(node, []))
+        """Let others take over the place of a value, unless something sees into it or a piece of it."""
+        readers = [v for u in (node, *self.plan.pieces(node)) for v in self.plan.users.get(u, [])]
+        seen = any(v.op.structural or v.op.name in VIEWS for v in readers)
         if node not in self.keep and node not in self.saved and not seen:
             self.owned[node] = None
 
