@@ -170,6 +170,17 @@ def test_a_view_of_a_piece_of_a_concatenation_outlives_it():
     agree(uf.graph(h=h[t]), {"x": np.linspace(-1, 1, 6).reshape(3, 2)}, 1e-12)
 
 
+def test_scores_in_pieces_outlive_the_slope_of_their_cross_entropy():
+    t = uf.axis("t")
+    x, y = uf.input("x", 3, over=t), uf.input("y", over=t, dtype="int")
+    w, v = uf.param("w", 2, 3), uf.param("v", 2, 3)
+    scores = uf.concat(uf.tanh(w @ x[t]), uf.tanh(v @ x[t]))
+    graph = uf.graph(loss=uf.sum(uf.cross_entropy(scores, y[t]), over=t))
+    rng = np.random.default_rng(0)
+    arrays = {k: rng.standard_normal(n) for k, n in (("x", (4, 3)), ("w", (2, 3)), ("v", (2, 3)))}
+    agree(_joint(graph, "loss", None), {**arrays, "y": np.array([0, 1, 3, 2])}, 1e-12)
+
+
 def test_arguments_are_never_changed():
     graph, arrays = rnn(t=5)
     before = {k: v.copy() for k, v in arrays.items()}

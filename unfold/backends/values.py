@@ -104,7 +104,7 @@ class Values(Places):
         ):
             return False
         self.done |= {softmax, parts[1], slope}
-        free = scores in self.owned and all(u in (node, softmax) for u in users[scores])
+        free = scores in self.owned and self.settled(scores)
         if free:
             self.owned.pop(scores)
             self.own(slope)
