@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from unfold.axis import Axis
 from unfold.dependence import schedule
 from unfold.errors import DefinitionError, NotProven
 from unfold.graph import Graph
-from unfold.ops.time import At, sources
-from unfold.unfolding import lower, tile
+from unfold.ops.time import At
+from unfold.unfolding import lower, needs, tile
 
 
 def check_legality(graph: Graph) -> None:
@@ -20,7 +18,7 @@ def check_legality(graph: Graph) -> None:
     sizes = {a: a.size for a in graph.axes if isinstance(a.size, int)}
     for node in graph.order:
         if isinstance(node.op, At) and node.op.axis in sizes:
-            sources(node, np.asarray(0), sizes[node.op.axis])
+            needs(graph, node, {}, sizes)  # raises where the read is outside
     try:
         schedule(graph)
     except DefinitionError as error:

@@ -41,7 +41,7 @@ class Plan:
     optimise: tuple[str, ...]
     labels: dict[Node, str]
     schedule: Schedule
-    order: tuple[Axis, ...]  # of the leading dimensions of every buffer
+    order: tuple[Axis, ...] = ()  # of the leading dimensions of every buffer
     loop_of: dict[Node, Loop] = field(default_factory=dict)  # the innermost
     users: dict[Node, list[Node]] = field(default_factory=dict)  # through symbols
     pads: dict[Node, dict[Axis, list[int]]] = field(default_factory=dict)  # [before, after]
@@ -72,11 +72,11 @@ class Plan:
         own = [texts[n] for n in self._computed if n in nodes and n in self.labels and n in texts]
         pieces = {n for n in self._computed if n.op.name in VIEWS and nodes & set(n.inputs)}
         known = {self.labels[n] for n in self._computed if n in self.labels and n not in pieces}
-        gone = {label: text for label, text in all_texts.items() if label not in known}
+        gone = {n[:-1]: text for n, text in all_texts.items() if n.endswith("]") and n not in known}
         out: list[str] = []
         for text in own:
             read = text.partition(" = ")[2]
-            out += [t for label, t in gone.items() if re.search(rf"(?<!\w){re.escape(label[:-1])}[],]", read)]
+            out += [t for name, t in gone.items() if re.search(rf"(?<!\w){re.escape(name)}[],]", read)]
             out.append(text)
         return list(dict.fromkeys(out))
 
@@ -118,7 +118,7 @@ class Plan:
 
     def nest(self, node: Node) -> list[Loop]:
         """The loops around a node, outermost first."""
-        return self._nests.get(node, [])
+        return self._nests[node]
 
     _nests: dict[Node, list[Loop]] = field(default_factory=dict)
 
@@ -128,7 +128,7 @@ def plan(graph: Graph, bound: Binding, optimise: Iterable[str]) -> Plan:
     optimise = tuple(optimise)
     request, labels = optimised(graph, bound, optimise)
     steps = schedule(request)
-    result = Plan(request, bound, optimise, labels, steps, ())
+    result = Plan(request, bound, optimise, labels, steps)
     result.written = {name: node.axes for name, node in graph.outputs.items()}
     _walk(result, steps, [])
     result.order = _axis_order(result)
@@ -273,16 +273,15 @@ def _stays(plan: Plan, node: Node, delays: list[Node]) -> bool:
     loop = plan.loop_of[node]
     position = {n: i for i, n in enumerate(loop.body) if isinstance(n, Node)}
     axis, sign = loop.direction[0]
-    retimed = len(set(loop.offsets.values())) > 1
     for user in plan.users.get(node, []):
         if user.op.structural and user not in delays:
             return False
         if user in delays:
             assert isinstance(user.op, Delay)
-            if len(delays) > 1 or retimed or (user.op.axis, user.op.lag * sign) != (axis, 1):
+            if (user.op.axis, user.op.lag * sign) != (axis, 1):
                 return False
         readers = _readers(plan, user)
-        if readers is None or any(plan.loop_of.get(r) is not loop or r not in position for r in readers):
+        if readers is None or any(r not in position for r in readers):
             return False
         if user in delays and any(position[r] > position[node] for r in readers):
             return False
