@@ -189,22 +189,30 @@ class Kernel:
             self.lines.append(f"{indent}for _i in range({a.shape[0]}):")
             indent, i = indent + "    ", ["_i"]
         inside, columns = b.shape
-        self.lines.append(f"{indent}for _j in range({columns}):")
         target = out.entry([*i, "_j"])
         if b.strides[1] != 1 and b.strides[0] == 1:
             text = f"{a.pointer([*i, '0'])}, {b.pointer(['0', '_j'])}, {inside}, {a.strides[-1]}, 1, _D(0)"
+            self.lines.append(f"{indent}for _j in range({columns}):")
             self.lines.append(f"{indent}    {target} = inner({text})")
-            return
+        else:
+            self._rows_added(b, target, indent, lambda k: a.entry([*i, k]))
+
+    def _rows_added(
+        self, b: Cell, target: str, indent: str, weight: Callable[[str], str] | None = None
+    ) -> None:
+        """target = the sum of the rows of b, each times its weight; four rows at once."""
+        inside, columns = b.shape
+        self.lines.append(f"{indent}for _j in range({columns}):")
         self.lines.append(f"{indent}    {target} = _D(0)")
         even = inside - inside % 4
-        for first, last, width in ((0, even, 4), (even, inside, 1)):  # four rows of b at once
+        for first, last, width in ((0, even, 4), (even, inside, 1)):
             if first < last:
                 self.lines.append(f"{indent}for _k in range({first}, {last}, {width}):")
-                at = ["_k", *(f"(_k + {q})" for q in range(1, width))]
                 terms = []
-                for q, k in enumerate(at):
-                    self.lines.append(f"{indent}    _a{q} = {a.entry([*i, k])}")
-                    terms.append(f"_a{q} * {b.entry([k, '_j'])}")
+                for q, k in enumerate(["_k", *(f"(_k + {q})" for q in range(1, width))]):
+                    if weight is not None:
+                        self.lines.append(f"{indent}    _a{q} = {weight(k)}")
+                    terms.append(f"_a{q} * " * (weight is not None) + b.entry([k, "_j"]))
                 self.lines.append(f"{indent}    for _j in range({columns}):")
                 self.lines.append(f"{indent}        {target} += {' + '.join(terms)}")
 
@@ -270,21 +278,11 @@ class Kernel:
     def sum(self, record: Record, indent: str) -> None:
         """out = the sum of the operand over its first dimension."""
         (a,), out = record.operands, record.out
-        if len(a.shape) == 1:
-            self.lines.append(
-                f"{indent}{out.entry()} = total({a.pointer()}, {a.shape[0]}, {a.strides[0]}, _D(0))"
-            )
-            return
-        counters = [f"_i{d}" for d in range(1, len(a.shape))]
-        zero, add = [], []
-        for d, c in enumerate(counters):
-            zero.append("    " * d + f"for {c} in range({a.shape[d + 1]}):")
-        deep = "    " * len(counters)
-        add = [*zero, f"{deep}{out.entry(counters)} += {a.entry(['_i0', *counters])}"]
-        zero = [*zero, f"{deep}{out.entry(counters)} = _D(0)"]
-        self.lines += [indent + line for line in zero]
-        self.lines.append(f"{indent}for _i0 in range({a.shape[0]}):")
-        self.lines += [f"{indent}    {line}" for line in add]
+        if len(a.shape) == 1 or a.shape[1] == 1:
+            text = f"total({a.pointer()}, {a.shape[0]}, {a.strides[0]}, _D(0))"
+            self.lines.append(f"{indent}{out.entry(['0'])} = {text}")
+        else:
+            self._rows_added(a, out.entry(["_j"]), indent)
 
     def softmax(self, record: Record, indent: str) -> None:
         """out = exp(a) / sum exp(a) along one dimension, for each step of the others."""
