@@ -38,14 +38,17 @@ def reads_itself() -> Any:
 
 
 def retimed() -> Any:
-    """A loop that is retimed, with a state that only it reads."""
+    """A loop that is retimed, with a state that only it reads, and a value that is read at two
+    different times of one step."""
     t = uf.axis("t")
     x, h, g, s = uf.input("x", over=t), uf.var("h", over=t), uf.var("g", over=t), uf.var("s", over=t)
+    k = uf.var("k", over=t)
     for v in (h, g, s):
         v[0] = v[-1] = v[t.last + 1] = 1.0
-    h[t] = g[t + 1] * 0.5
+    h[t] = g[t + 1] * 0.5 + k[t]
     s[t] = uf.tanh(s[t - 1] + h[t - 2])
-    g[t] = s[t] + x[t]
+    k[t] = uf.exp(-h[t - 2])
+    g[t] = s[t] + k[t] * x[t]
     return uf.graph(h=h[t], g=g[t])
 
 
@@ -98,6 +101,18 @@ def joined(both: bool) -> Any:
     return uf.graph(o=o[t])
 
 
+def two_joined() -> Any:
+    """Two states of the step before, joined with an input."""
+    t = uf.axis("t")
+    x, W, V = uf.input("x", over=t), uf.param("W", 3, 5), uf.param("V", 1, 5)
+    h, g = uf.var("h", 3, over=t), uf.var("g", 1, over=t)
+    h[0] = g[0] = 0.5
+    both = uf.concat([h[t - 1], g[t - 1], uf.reshape(x[t], (1,))])
+    h[t] = uf.tanh(W @ both)
+    g[t] = uf.sin(V @ both)
+    return uf.graph(g=g[t])
+
+
 def spread() -> Any:
     """A state joined with an input that varies along one more axis."""
     t, n = uf.axis("t"), uf.axis("n")
@@ -117,6 +132,7 @@ SYSTEMS: dict[str, Callable[[], Any]] = {
     "nested": nested,
     "joined before": lambda: joined(True),
     "joined now": lambda: joined(False),
+    "two joined": two_joined,
     "spread": spread,
 }
 

@@ -7,6 +7,7 @@ says, and whoever reads it must find that very value there.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any
 
 import loop_systems
@@ -238,7 +239,7 @@ def test_what_is_concatenated_is_computed_where_it_is_read(name):
 @pytest.mark.parametrize("name", ["hoist", "fuse", "stack", "augment", "pack"])
 def test_an_optimisation_that_is_named_is_done(name):
     plain, made = planned("lstm", ()), planned("lstm", (name,))
-    assert [u.op for u in made.graph.order] != [u.op for u in plain.graph.order]
+    assert Counter(u.op.name for u in made.graph.order) != Counter(u.op.name for u in plain.graph.order)
     assert made.optimise == (name,)
 
 
@@ -325,14 +326,16 @@ def test_what_lies_in_a_concatenation_is_read_there_and_nowhere_else(name, part,
         assert {(d.axis, d.lag) for d in mine} == {(axis, sign)}
         assert (made.axes(u), made.nest(u)) == (made.axes(joint), made.nest(joint))
         assert u not in made.part
+        others = [v for v in made.inputs(joint) if v not in delays or made.resolve(v.inputs[0]) is not u]
+        assert all(v in made.part or made.loop_of.get(v) is not made.loop_of[joint] for v in others)
     for u, (joint, _, _) in made.part.items():
         assert not [d for d in delays if made.resolve(d.inputs[0]) is u]
         assert u not in {j for j, _, _ in made.ahead.values()}
         assert made.chunk_of.get(u) is made.chunk_of.get(joint)
         assert made.whole(u) not in made.part
         assert u in made.pieces(made.whole(u))
-    for joint in {j for j, _, _ in made.part.values()}:
-        for u in made.inputs(joint):
+    for joint in made.graph.order:
+        for u in made.inputs(joint) if isinstance(joint.op, Concat) else ():
             alike = made.axes(u) == made.axes(joint) and made.nest(u) == made.nest(joint)
             alone = is_kept(u) and u not in made.ahead and made.inputs(joint).count(u) == 1
             free = not [d for d in delays if made.resolve(d.inputs[0]) is u]
