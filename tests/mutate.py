@@ -37,7 +37,7 @@ from mutmut.state import state
 ROOT = Path(__file__).parents[1]
 TESTS = {  # those that are about a part, of tests/test_*.py
     "adjoint": "adjoint|errors|forward_mode|wrt",
-    "plan": "ops_plan|plan|schedule",
+    "plan": r"ops_plan|plan\w*|schedule",
     "ops": r"adjoint|forward_mode|indexing|numpy_functions|ops\w*|systems",
 }
 OTHERS = r"errors|lags|legality\w*|schedule"

@@ -181,6 +181,16 @@ def test_scores_in_pieces_outlive_the_slope_of_their_cross_entropy():
     agree(_joint(graph, "loss", None), {**arrays, "y": np.array([0, 1, 3, 2])}, 1e-12)
 
 
+def test_an_adjoint_that_is_another_variable_leaves_that_one_its_equation():
+    t = uf.axis("t")
+    x, h, c = uf.input("x", 2, over=t), uf.var("h", 2, over=t), uf.var("c", 2, over=t)
+    h[0] = 0
+    h[t] = uf.tanh(x[t] + h[t - 1])
+    c[t] = uf.sin(h[t])
+    joint = _joint(uf.graph(loss=uf.sum(uf.sum(h[t] * c[t]), over=t)), "loss", ["x"])  # dc = h
+    assert "h[t] = tanh(x[t] + h[t-1])" in str(joint)
+
+
 def test_arguments_are_never_changed():
     graph, arrays = rnn(t=5)
     before = {k: v.copy() for k, v in arrays.items()}

@@ -85,7 +85,9 @@ def rewriting(graph: Graph, rule: Callable[[Node, tuple[Node, ...]], Node]) -> t
     done: dict[Node, Node] = {}
     for node in graph.order:
         done[node] = rule(node, tuple(done[u] for u in node.inputs))
-    definitions = {done[s]: done[graph.definitions[s]] for s in graph.order if isinstance(s.op, Symbol)}
+    symbols = [s for s in graph.order if isinstance(s.op, Symbol)]
+    kept = [s for s in symbols if done[s] is s or done[s] not in graph.definitions]  # not for another one
+    definitions = {done[s]: done[graph.definitions[s]] for s in kept}
     return Graph({name: done[node] for name, node in graph.outputs.items()}, definitions, graph.spare), done
 
 

@@ -191,8 +191,10 @@ def _axis_order(plan: Plan) -> tuple[Axis, ...]:
 
 
 def _place(plan: Plan) -> None:
-    outputs = {plan.resolve(u) for u in plan.graph.outputs.values()}
-    outputs |= {plan.resolve(u.inputs[0]) for u in outputs if isinstance(u.op, Delay)}
+    outputs = [plan.resolve(u) for u in plan.graph.outputs.values()]
+    for u in outputs:  # and what they look at
+        if isinstance(u.op, Delay) or u.op.name in VIEWS:
+            outputs.append(plan.resolve(u.inputs[0]))
     delays: dict[Node, list[Node]] = {}
     for node in plan.graph.order:
         if isinstance(node.op, Delay):

@@ -1,0 +1,143 @@
+"""Small systems whose loops make demands on storage: each is a graph and arrays for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import unfold as uf
+from unfold.binding import example
+
+STEPS = 4
+
+
+def under_two_names() -> Any:
+    """The state of the step before is read under both of its names."""
+    t = uf.axis("t")
+    x, a = uf.input("x", over=t), uf.param("a")
+    h, g, o = uf.var("h", over=t), uf.var("g", over=t), uf.var("o", over=t)
+    h[0] = g[0] = a
+    o[0] = 0
+    h[t] = uf.tanh(h[t - 1] * o[t - 1] + 2 * g[t - 1] + x[t])
+    g[t] = h[t]
+    o[t] = uf.exp(h[t])
+    return uf.graph(o=o[t])
+
+
+def reads_itself() -> Any:
+    """A product whose own value of the step before is a factor."""
+    t = uf.axis("t")
+    x, h, o = uf.input("x", over=t), uf.var("h", over=t), uf.var("o", over=t)
+    h[0] = uf.param("a")
+    o[0] = 1
+    h[t] = h[t - 1] * o[t - 1]
+    o[t] = uf.exp(-h[t]) + x[t]
+    return uf.graph(o=o[t])
+
+
+def retimed() -> Any:
+    """A loop that is retimed, with a state that only it reads, and a value that is read at two
+    different times of one step."""
+    t = uf.axis("t")
+    x, h, g, s = uf.input("x", over=t), uf.var("h", over=t), uf.var("g", over=t), uf.var("s", over=t)
+    k = uf.var("k", over=t)
+    for v in (h, g, s):
+        v[0] = v[-1] = v[t.last + 1] = 1.0
+    h[t] = g[t + 1] * 0.5 + k[t]
+    s[t] = uf.tanh(s[t - 1] + h[t - 2])
+    k[t] = uf.exp(-h[t - 2])
+    g[t] = s[t] + k[t] * x[t]
+    return uf.graph(h=h[t], g=g[t])
+
+
+def looked_at() -> Any:
+    """An output that is a piece of a state, which itself is none."""
+    t = uf.axis("t")
+    x, W, h, g = uf.input("x", 3, over=t), uf.param("W", 3, 2), uf.var("h", 3, over=t), uf.var("g", 2, over=t)
+    g[0] = 0
+    h[t] = uf.tanh(W @ g[t - 1] + x[t])
+    g[t] = h[t][:2]
+    return uf.graph(g=g[t])
+
+
+def nested() -> Any:
+    """A value of an outer loop that only the inner one reads."""
+    i, j = uf.axis("i"), uf.axis("j")
+    x, h = uf.input("x", over=(i, j)), uf.var("h", over=(i, j))
+    s, k = uf.var("s", over=j), uf.var("k", over=j)
+    s[0] = h[0, j] = 0.5
+    k[j] = uf.exp(-s[j - 1])
+    h[i, j] = uf.tanh(h[i - 1, j] * k[j] + x[i, j])
+    s[j] = uf.sum(h[i, j], over=i)
+    return uf.graph(s=s[j])
+
+
+def one_in_another() -> Any:
+    """Three loops, the last axis outermost."""
+    i, j, k = uf.axis("i"), uf.axis("j"), uf.axis("k")
+    h = uf.var("h", over=(i, j, k))
+    for places in np.ndindex(3, 2, 2):
+        place = tuple([a, 0, a.last + 1][p] for a, p in zip((i, j, k), places, strict=True))
+        if any(places):
+            h[place] = 1.0
+    h[i, j.last + 1, k] = h[i, j.last + 1, 0] = 1.0
+    h[0, j.last + 1, 0] = h[i.last + 1, j.last + 1, 0] = h[0, j.last + 1, k] = 1.0
+    h[i.last + 1, j.last + 1, k] = 1.0
+    h[i, j, k] = uf.sin(h[i - 1, j, k] + 2 * h[i + 1, j - 1, k] + 3 * h[i - 1, j + 1, k - 1])
+    return uf.graph(h=h[i, j, k])
+
+
+def joined(both: bool) -> Any:
+    """A state joined with an input: that of the step before (and read two steps on, too), or
+    that of this step, which the next one reads as well."""
+    t = uf.axis("t")
+    x, W = uf.input("x", 2, over=t), uf.param("W", 3, 5)
+    h, o = uf.var("h", 3, over=t), uf.var("o", 3, over=t)
+    h[0] = h[-1] = o[0] = 0.5
+    h[t] = uf.tanh(W @ uf.concat([h[t - 1], x[t]]) + h[t - 2]) if both else uf.tanh(o[t - 1] - h[t - 1])
+    o[t] = W @ uf.concat([uf.sin(h[t]) if both else h[t], x[t]])
+    return uf.graph(o=o[t])
+
+
+def two_joined() -> Any:
+    """Two states of the step before, joined with an input."""
+    t = uf.axis("t")
+    x, W, V = uf.input("x", over=t), uf.param("W", 3, 5), uf.param("V", 1, 5)
+    h, g = uf.var("h", 3, over=t), uf.var("g", 1, over=t)
+    h[0] = g[0] = 0.5
+    both = uf.concat([h[t - 1], g[t - 1], uf.reshape(x[t], (1,))])
+    h[t] = uf.tanh(W @ both)
+    g[t] = uf.sin(V @ both)
+    return uf.graph(g=g[t])
+
+
+def spread() -> Any:
+    """A state joined with an input that varies along one more axis."""
+    t, n = uf.axis("t"), uf.axis("n")
+    x, W = uf.input("x", 2, over=(t, n)), uf.param("W", 3, 5)
+    h, m = uf.var("h", 3, over=t), uf.var("m", 3, over=(t, n))
+    h[0] = 0.5
+    m[t, n] = uf.tanh(W @ uf.concat([h[t - 1], x[t, n]]))
+    h[t] = uf.sum(m[t, n], over=n)
+    return uf.graph(h=h[t])
+
+
+SYSTEMS: dict[str, Callable[[], Any]] = {
+    "under two names": under_two_names,
+    "reads itself": reads_itself,
+    "retimed": retimed,
+    "looked at": looked_at,
+    "nested": nested,
+    "joined before": lambda: joined(True),
+    "joined now": lambda: joined(False),
+    "two joined": two_joined,
+    "spread": spread,
+}
+
+
+def arrays(graph: Any) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    free = {a.name: STEPS for a in graph.axes}
+    return {k: rng.standard_normal(a.shape) for k, a in example(graph, free).arrays.items()}
