@@ -101,6 +101,28 @@ def joined(both: bool) -> Any:
     return uf.graph(o=o[t])
 
 
+def joined_alone() -> Any:
+    """A state joined with an input, which nothing outside its loop reads."""
+    t = uf.axis("t")
+    x, W, h, o = uf.input("x", 2, over=t), uf.param("W", 3, 5), uf.var("h", 3, over=t), uf.var("o", 3, over=t)
+    h[0] = o[0] = 0.5
+    h[t] = uf.tanh(W @ uf.concat([h[t - 1], x[t]]) * o[t - 1])
+    o[t] = uf.exp(-h[t])
+    return uf.graph(o=o[t])
+
+
+def joined_and_shown() -> Any:
+    """A value joined with an input that only its loop reads, while it is an output itself."""
+    t = uf.axis("t")
+    x, W = uf.input("x", 2, over=t), uf.param("W", 3, 5)
+    h, s, o = uf.var("h", 3, over=t), uf.var("s", 3, over=t), uf.var("o", 3, over=t)
+    h[0] = o[0] = 0.5
+    h[t] = uf.tanh(o[t - 1] - h[t - 1])
+    s[t] = uf.sin(h[t])
+    o[t] = W @ uf.concat([s[t], x[t]])
+    return uf.graph(s=s[t])
+
+
 def two_joined() -> Any:
     """Two states of the step before, joined with an input."""
     t = uf.axis("t")
@@ -132,6 +154,8 @@ SYSTEMS: dict[str, Callable[[], Any]] = {
     "nested": nested,
     "joined before": lambda: joined(True),
     "joined now": lambda: joined(False),
+    "joined alone": joined_alone,
+    "joined and shown": joined_and_shown,
     "two joined": two_joined,
     "spread": spread,
 }

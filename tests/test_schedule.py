@@ -325,6 +325,7 @@ def test_what_lies_in_a_concatenation_is_read_there_and_nowhere_else(name, part,
         mine = [d.op for d in delays if made.resolve(d.inputs[0]) is u]
         assert {(d.axis, d.lag) for d in mine} == {(axis, sign)}
         assert (made.axes(u), made.nest(u)) == (made.axes(joint), made.nest(joint))
+        assert not {u, joint} & made.rows
         assert u not in made.part
         others = [v for v in made.inputs(joint) if v not in delays or made.resolve(v.inputs[0]) is not u]
         assert all(v in made.part or made.loop_of.get(v) is not made.loop_of[joint] for v in others)
