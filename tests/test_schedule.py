@@ -331,6 +331,7 @@ def test_what_lies_in_a_concatenation_is_read_there_and_nowhere_else(name, part,
         assert all(v in made.part or made.loop_of.get(v) is not made.loop_of[joint] for v in others)
     for u, (joint, _, _) in made.part.items():
         assert not [d for d in delays if made.resolve(d.inputs[0]) is u]
+        assert u not in made.rows
         assert u not in {j for j, _, _ in made.ahead.values()}
         assert made.chunk_of.get(u) is made.chunk_of.get(joint)
         assert made.whole(u) not in made.part
@@ -343,3 +344,9 @@ def test_what_lies_in_a_concatenation_is_read_there_and_nowhere_else(name, part,
             together = made.chunk_of.get(u) is made.chunk_of.get(joint)
             if alike and alone and free and together and u not in {j for j, _, _ in made.ahead.values()}:
                 assert u in made.part
+
+
+def test_beside_a_concatenation_values_of_one_step_lie_in_rows():
+    made = planned("joined alone", tuple(OPTIMISATIONS))
+    kept = [u for u in made.loop_of if is_kept(u) and u not in made.rows]
+    assert sorted(made.labels.get(u, u.op.name) for u in kept) == ["concat", "h[t]", "o[t]"]
