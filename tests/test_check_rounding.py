@@ -12,7 +12,7 @@ from test_mutants import EXPECTED, system_for
 import unfold as uf
 from unfold.check.checker import Check
 from unfold.check.oracle import HAS_LONG, LONG
-from unfold.check.rounding import nudges
+from unfold.check.rounding import furthest, nudges
 from unfold.check.values import record
 from unfold.graph import Graph
 from unfold.testing.mutants import engine_mutant, mutate
@@ -130,3 +130,8 @@ def test_numbers_are_nudged_as_they_are_computed_unless_that_is_exact() -> None:
     x -= 0.5
     assert (x != [0.5, 1.5]).all()
     assert np.frexp(np.asarray(x))[1].dtype.kind == "i"
+
+
+def test_the_furthest_change_is_the_largest_finite_one():
+    changes = [np.array([1.0, np.inf, np.nan, -2.0]), np.array([-3.0, 0.5, np.inf, 1.0])]
+    assert furthest(changes).tolist() == [3.0, 0.5, 0.0, 2.0]

@@ -21,7 +21,7 @@ Array = NDArray[Any]
 
 DRAWS = 3  # that all of them are by chance a hundred times too small is unlikely
 
-
+# functions whose result is as exact as what they are given
 EXACT = {
     "maximum", "minimum", "fmax", "fmin", "absolute", "fabs", "negative", "positive", "conjugate",
     "sign", "copysign", "floor", "ceil", "trunc", "rint",
@@ -80,5 +80,6 @@ def nudges(dtype: Any, plain: Mapping[Node, Array]) -> Iterator[Nudge]:
 
 
 def furthest(changes: Sequence[Any]) -> Array:
-    """The largest of some changes, entry by entry; nothing where none is finite."""
-    return np.asarray(np.nan_to_num(np.fmax.reduce([abs(x) for x in changes]), posinf=0.0))
+    """The largest of some changes, entry by entry, of those that are finite; 0 where none is."""
+    sizes = [np.where(np.isfinite(x), np.abs(x), np.nan) for x in changes]
+    return np.asarray(np.nan_to_num(np.fmax.reduce(sizes)))
