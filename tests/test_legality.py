@@ -4,6 +4,7 @@ import random
 import re
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -241,3 +242,22 @@ def test_a_system_legal_only_at_its_fixed_size_runs_and_differentiates():
     for form in (graph, graph.unfold(t=2)):
         assert form(x=[1.0, 2.0]).h.tolist() == [2 + (2 + 2) * 1, 2 + 2]
         assert form.grad("loss", "x")(x=[1.0, 2.0])["x"].tolist() == [4, 1 + 1]
+
+
+def test_a_loop_along_one_axis_may_need_another_whole():
+    i, j = uf.axis("i"), uf.axis("j")
+    h = uf.var("h", over=(i, j))
+    h[i, 0] = 0.5
+    h[i, j] = uf.softmax(h[i, j - 1] * 2, over=i)
+    graph = uf.graph(h=h[i, j])
+    assert np.allclose(graph(i=3, j=4).h, 1 / 3)
+
+
+def test_of_a_loop_without_an_order_the_part_that_has_none_is_named():
+    i, j = uf.axis("i"), uf.axis("j")
+    g, h = uf.var("g", over=(i, j)), uf.var("h", over=(i, j))
+    h[i, 0] = 0
+    g[i, j] = uf.tanh(uf.sum(h[i, j - 1], over=i))
+    h[i, j] = uf.tanh(g[i, j] + uf.sum(h[i, j], over=i))
+    with pytest.raises(uf.UnfoldError, match="h -> h: sum over i needs every step of h"):
+        uf.graph(h=h[i, j])
