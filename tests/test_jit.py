@@ -109,6 +109,18 @@ def test_what_cannot_be_compiled_stays_and_says_why():
     assert "# not compiled: it runs copyto" in text
 
 
+def test_contractions_of_nothing_are_left_to_the_plain_backend():
+    graph, arrays = example_of("memory_network", batched=True)
+    over = {name: [a.name for a in u.axes] for name, u in graph.inputs.items()}
+    lead = {k: over[k].index("n") for k in over if "n" in over[k]}
+    empty = {k: np.take(a, [], axis=lead[k]) if k in lead else a for k, a in arrays.items()}
+    with np.errstate(all="ignore"):  # a mean over no sequence
+        expected = graph.compile(backend="reference")(**empty)
+        outputs, _ = run_text(graph, empty, None)
+    for key, value in expected.items():
+        assert np.shape(outputs[key]) == np.shape(value), key
+
+
 def test_transposed_and_reversed_arrays_are_read_right():
     graph, arrays = rnn(t=4)
     joint = _joint(graph, "loss", None)

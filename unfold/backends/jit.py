@@ -149,8 +149,9 @@ class JitSource(Source):
             and outs[0].shadow.dtype.kind != "f"
         ):
             reason = f"it has a {kind} of integers"
-        if "over" in how and not reason:
-            *own, every = how.pop("over")
+        over = how.pop("over", None)
+        if over is not None and not reason:
+            *own, every = over
             cells = [_spread(c, x, every) for c, x in zip(cells, own, strict=True)]  # type: ignore[arg-type]
         record = Record(kind, tuple(cells[: len(outs)]), tuple(cells[len(outs) :]), **how)  # type: ignore[arg-type]
         if not reason and kind == "dot" and not self.blas and cost(record) > LARGEST:

@@ -10,7 +10,6 @@ import numpy as np
 from unfold.axis import Axis
 from unfold.backends.places import Places
 from unfold.backends.products import emit_product
-from unfold.backends.source import Source
 from unfold.backends.storage import Letter, Letters, Var
 from unfold.node import Node
 from unfold.op import Along, Elementwise
@@ -208,7 +207,7 @@ class Values(Places):
             return source.view(var, text, var.shadow.reshape(shape, copy=False), names)
 
         row = source.row(x)
-        if row.size == size and row.ndim <= 2 and source.loops and type(source) is Source:
+        if row.size == size and row.ndim <= 2 and source.loops:
             if ("repeat", count) not in self.spare:
                 name = source.name("repeat")
                 source.prepare.append(f"{name} = np.ones(({count}, 1), dtype)")
