@@ -24,7 +24,7 @@ from unfold.ops.reduce import Sum
 from unfold.ops.time import Delay, Structural
 
 Passed = tuple[Graph, dict[Node, Node]]  # the graph, and what became of each node
-OPTIMISATIONS = ("hoist", "fuse", "stack", "pack", "augment", "reuse", "chunk")
+OPTIMISATIONS = ("hoist", "fuse", "stack", "pack", "augment", "reuse", "turn", "chunk")
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from unfold.ops.time import Delay
 from unfold.packing import pack
 from unfold.passes import VIEWS, Passed, fuse, hoist, inline, separate
 from unfold.stacking import stack
+from unfold.turning import turned
 
 
 class CannotPlan(UnfoldError):
@@ -52,6 +53,8 @@ class Plan:
     written: dict[str, tuple[Axis, ...]] = field(default_factory=dict)  # the axes of each output
     items: list[Node | Loop | Chunk] = field(default_factory=list)  # the schedule as it is printed
     chunk_of: dict[Node, Chunk] = field(default_factory=dict)
+    inner: Axis | None = None  # behind the dimensions of the values in `turned`
+    turned: set[Node] = field(default_factory=set)
 
     def equations(self, texts: Mapping[str, str]) -> dict[Node, str]:
         """For each node, the equation it is part of: its own, or that of what it leads to."""
@@ -136,6 +139,8 @@ def plan(graph: Graph, bound: Binding, optimise: Iterable[str]) -> Plan:
         for u in result.inputs(node):
             if not isinstance(node.op, Symbol):
                 result.users.setdefault(u, []).append(node)
+    if "turn" in optimise:
+        result.inner, result.turned = turned(result)
     result.items = chunked(result)
     _place(result)
     return result

@@ -37,6 +37,8 @@ class Part:
 class JitSource(Source):
     """A source of which runs of statements are compiled where they can be."""
 
+    broadcasts = False
+
     parts: list[Part] = field(default_factory=list)
     functions: list[str] = field(default_factory=list)
     region: list[Record | Steps | str] = field(default_factory=list)  # statements since the last plain line

@@ -43,10 +43,12 @@ class Layout:
 
     # ------------------------------------------------------------------ layout
     def letters(self, node: Node, whole: bool = True) -> Letters:
-        """The dimensions of a node's buffer: axes in the plan's order, then its value's."""
+        """The dimensions of a node's buffer: axes in the plan's order, then its value's; then the axis of
+        the batch, where it lies innermost."""
         stepped = {loop.direction[0][0] for loop in self.plan.nest(node)} if not whole else set()
         axes = tuple(a for a in self.plan.axes(node) if a not in stepped)
-        return (*axes, *range(len(node.shape)))
+        inner = (self.plan.inner,) if node in self.plan.turned and self.plan.inner in axes else ()
+        return (*(a for a in axes if a not in inner), *range(len(node.shape)), *inner)
 
     def extent(self, letters: Letters, node: Node) -> list[int]:
         shape = self.plan.shape(node)

@@ -112,7 +112,7 @@ def source(
     jit = jit and bound.dtype in (np.float32, np.float64)
     chosen = OPTIMISATIONS if optimise is None else tuple(optimise)
     if jit:  # what saves calls only copies more where calls cost nothing; loops are compiled whole
-        chosen = tuple(o for o in chosen if o not in ("pack", "augment", "chunk"))
+        chosen = tuple(o for o in chosen if o not in ("pack", "augment", "turn", "chunk"))
     work = plan(graph, bound, chosen)
     out = JitSource() if jit else Source()
     out.taken |= set(GLOBALS)

@@ -33,9 +33,7 @@ class Places(Reuse):
                 self.vars[joint] = self.place(joint)
             whole = self.vars[joint]
             assert isinstance(joint.op, Concat)
-            key = [slice(None)] * whole.shadow.ndim
-            key[joint.op.dim] = slice(start, stop)
-            return self.source.index(whole, key, whole.letters, self.wish(node))
+            return self.span(whole, joint, joint.op.dim, slice(start, stop), self.wish(node))
         if node in self.plan.ahead:
             return self.place_ahead(node)
         if any(joint is node for joint, _, _ in self.plan.ahead.values()):
@@ -96,8 +94,7 @@ class Places(Reuse):
 
         key = [part(x, n, before > 0) for x, n in zip(letters, shape, strict=True)]
         self.vars[joint] = self.source.index(both, key, letters, f"{self.wish(node)}_and_inputs")
-        last = [slice(None)] * (len(letters) - 1)
-        full = self.source.index(both, [*last, slice(start, stop)], letters, f"{self.wish(node)}_all")
+        full = self.span(both, joint, -1, slice(start, stop), f"{self.wish(node)}_all")
         self.padded[node] = full
         mine = [part(x, n, before == 0) for x, n in zip(letters, shape, strict=True)]
         self.vars[node] = self.source.index(full, mine, letters, self.wish(node))
@@ -219,6 +216,8 @@ class Places(Reuse):
         """A rearranged value as a view; None where it takes a copy."""
         (u,) = self.plan.inputs(node)
         var, op = self.var(u), node.op.at_sizes(self.plan.bound.sizes)
+        if op.name != "narrow":
+            var = self.standard(var)
         lead = [x for x in var.letters if isinstance(x, Axis)]
         letters = (*lead, *range(len(node.shape)))
         shape = [*var.shadow.shape[: len(lead)], *self.plan.shape(node)]
@@ -228,11 +227,8 @@ class Places(Reuse):
             text = f"{{}}.transpose({', '.join(map(str, order))})"
             return self.source.view(var, text, var.shadow.transpose(order), letters)
         if op.name == "narrow":
-            key = [slice(None)] * var.shadow.ndim
-            key[var.shadow.ndim + p["dim"]] = slice(
-                p["start"], p["stop"] if p["stop"] >= 0 else None, p["step"]
-            )
-            return self.source.index(var, key, letters)
+            stop = p["stop"] if p["stop"] >= 0 else None
+            return self.span(var, u, p["dim"], slice(p["start"], stop, p["step"]))
         if op.name == "broadcast_to":
             extra = len(node.shape) - len(u.shape)
             opened = (
@@ -248,33 +244,40 @@ class Places(Reuse):
             return None
         return self.source.view(var, f"{{}}.reshape({', '.join(map(str, shape)) or '()'})", shadow, letters)
 
-    # ------------------------------------------------------------------ operands
-    def aligned(self, u: Node, letters: Letters, rank: int) -> Var:
-        """An operand as a view that broadcasts against an array of the given letters."""
-        u = self.plan.resolve(u)
-        var = self.var(u)
-        looped = [loop.axis for loop in self.source.loops]
-        lead = [x for x in letters if isinstance(x, Axis)]
-        mine = [x for x in var.letters if isinstance(x, Axis) and x not in looped]
-        front: list[Any] = [slice(None) for x in var.letters if x in looped]
-        middle: list[Any] = [slice(None) if x in mine else None for x in lead]
-        spread: list[Any] = [None] * (rank - len(u.shape)) if mine else []
-        if not mine:
-            middle = []
-        while middle and middle[0] is None:
-            middle.pop(0)
-        key = [*front, *middle, *spread, *[slice(None)] * len(u.shape)]
-        if None not in key:
-            return var
-        return self.source.index(var, key, _spread(var.letters, key))
+    def span(self, var: Var, node: Node, dim: int, piece: slice, wish: str = "") -> Var:
+        """A piece of a value along one of its dimensions, counted from the last one."""
+        key = [slice(None)] * var.shadow.ndim
+        key[var.letters.index(len(node.shape) + dim)] = piece
+        return self.source.index(var, key, var.letters, wish)
 
-    def full(self, u: Node, letters: Letters, rank: int) -> Var:
-        """Like `aligned`, with every leading axis present (of size 1 where it is missing)."""
-        var = self.var(u)
+    def standard(self, var: Var) -> Var:
+        """A variable with its axes first and the dimensions of its value behind them."""
+        letters = sorted(var.letters, key=lambda x: not isinstance(x, Axis))
+        order = [var.letters.index(x) for x in letters]
+        if order == sorted(order):
+            return var
+        text = f"{{}}.transpose({', '.join(map(str, order))})"
+        return self.source.view(var, text, var.shadow.transpose(order), tuple(letters))
+
+    # ------------------------------------------------------------------ operands
+    def aligned(self, u: Node, letters: Letters, rank: int, full: bool = False) -> Var:
+        """An operand as a view that broadcasts against an array of the given letters, which holds
+        values of the given rank; `full`, with every dimension present (of size 1 where it is missing)."""
+        u = self.plan.resolve(u)
+        var, ahead = self.var(u), rank - len(u.shape)
         looped = [loop.axis for loop in self.source.loops]
-        front: list[Any] = [slice(None) for x in var.letters if x in looped]
-        lead: list[Any] = [slice(None) if x in var.letters else None for x in letters if isinstance(x, Axis)]
-        key = [*front, *lead, *[None] * (rank - len(u.shape)), *[slice(None)] * len(u.shape)]
+        at = {x if isinstance(x, Axis) else x + ahead: d for d, x in enumerate(var.letters) if x not in looped}
+        front = [d for d, x in enumerate(var.letters) if x in looped]
+        order = [*front, *(at[x] for x in letters if x in at)]
+        assert len(order) == len(var.letters), "an operand varies along an axis that its result lacks"
+        if order != sorted(order):
+            text = f"{{}}.transpose({', '.join(map(str, order))})"
+            turned = tuple(var.letters[d] for d in order)
+            var = self.source.view(var, text, var.shadow.transpose(order), turned)
+        middle: list[Any] = [slice(None) if x in at else None for x in letters]
+        while middle and middle[0] is None and not full:
+            middle.pop(0)
+        key = [*[slice(None) for _ in front], *middle]
         return self.source.index(var, key, _spread(var.letters, key)) if None in key else var
 
 

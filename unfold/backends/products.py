@@ -31,8 +31,13 @@ def emit_product(source: Source, a: Var, b: Var, out: Var) -> None:
     )
     summed = [x for x in la if x in shared and x not in kept]
     lonely = [x for x in (*la, *lb) if x not in shared and x not in kept]
-    if lonely or (batch and not summed) or not _matmul(source, a, b, out, batch, rows, columns, summed, lo):
-        source.contract([a, b], out, [la, lb], lo)
+    if not lonely and (summed or not batch):
+        for ahead in range(len(lo) if source.broadcasts and summed and not batch else 1):
+            each = lo[:ahead]  # of these the product of the others is one matrix product
+            groups = [[x for x in g if x not in each] for g in (rows, columns)]
+            if _matmul(source, a, b, out, [*batch, *each], *groups, summed, lo):
+                return
+    source.contract([a, b], out, [la, lb], lo)
 
 
 def _front(source: Source, v: Var) -> list[list[Letter]]:
@@ -43,7 +48,7 @@ def _matrix(
     source: Source, v: Var, groups: list[list[Letter]], batch: list[Letter], copy: bool
 ) -> Var | None:
     """The variable as (looped..., batch..., group, group); empty groups are left out."""
-    wanted = [*_front(source, v), *[[x] for x in batch], *[g for g in groups if g]]
+    wanted = [*_front(source, v), *[[x] for x in batch if x in v.letters], *[g for g in groups if g]]
     return source.arrange(v, wanted, copy)
 
 
@@ -68,12 +73,10 @@ def _matmul(
         left, right = (b, columns), (a, rows)
     else:
         return False
-    x = _matrix(source, left[0], [left[1], summed], batch, copy)
-    y = _matrix(source, right[0], [summed, right[1]], batch, copy)
-    if x is None or y is None:
-        return False
     z = _matrix(source, out, [left[1], right[1]], batch, copy=False)
-    if z is None:
+    x = _matrix(source, left[0], [left[1], summed], batch, copy) if z is not None else None
+    y = _matrix(source, right[0], [summed, right[1]], batch, copy) if x is not None else None
+    if x is None or y is None or z is None:
         return False
     if batch:
         source.matmul(x, y, z, len(batch))
@@ -82,7 +85,7 @@ def _matmul(
             x = source.index(x, [*[slice(None)] * len(x.letters), None], (*x.letters, None))
         source.ufunc("multiply", [x, y], z)
     elif left[1] or not right[1]:
-        source.dot(x, _in_order(source, x, y), z)
+        source.dot(*_in_order(source, x, y), z)
     else:  # a vector times a matrix: the matrix first
         turned = _matrix(source, right[0], [right[1], summed], batch, copy)
         if turned is None:
@@ -91,16 +94,20 @@ def _matmul(
     return True
 
 
-def _in_order(source: Source, x: Var, y: Var) -> Var:
-    """A transposed matrix that a loop multiplies rows with, copied once before the loop: a
-    product reads it a third faster."""
-    looped = [loop.axis for loop in source.loops]
-    fixed = y.shadow.ndim == 2 and y.name not in source.rows and not set(looped) & set(y.letters)
-    times = x.shadow.size // max(1, len(y.shadow))  # rows, over all steps
-    many = source.row(x).ndim == 2 and source.row(x).shape[0] > 1 and times >= WORTH
-    if not (fixed and many and looped) or y.shadow.flags.c_contiguous:
-        return y
-    with source.before():
-        copy = source.buffer(y.name, y.letters, y.shadow.shape, y.shadow.dtype)
-        source.copy(copy, y)
-    return copy
+def _in_order(source: Source, x: Var, y: Var) -> tuple[Var, Var]:
+    """A transposed matrix that a loop multiplies many rows or columns with is copied once before the
+    loop: a product reads it a third faster."""
+    looped = {loop.axis for loop in source.loops}
+
+    def ready(matrix: Var, other: Var, inner: int, count: int) -> Var:
+        fixed = matrix.shadow.ndim == 2 and matrix.name not in source.rows and not looped & set(matrix.letters)
+        many = source.row(other).ndim == 2 and count > 1 and other.shadow.size >= WORTH * max(1, inner)
+        if not (fixed and many and looped) or matrix.shadow.flags.c_contiguous:
+            return matrix
+        with source.before():
+            copy = source.buffer(matrix.name, matrix.letters, matrix.shadow.shape, matrix.shadow.dtype)
+            source.copy(copy, matrix)
+        return copy
+
+    rows, columns = source.row(x).shape, source.row(y).shape
+    return ready(x, y, columns[0], columns[-1]), ready(y, x, columns[0], rows[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from unfold.binding import Array
 
 class Source(Storage):
     """Prints statements where printing stands: in the innermost loop, in a part, or outside."""
+
+    broadcasts: ClassVar[bool] = True  # one matrix may be multiplied with many
 
     def ufunc(self, name: str, operands: Sequence[Var], out: Var) -> None:
         """`name(operands..., out)`, entry by entry."""
@@ -49,7 +52,8 @@ class Source(Storage):
             )
 
     def matmul(self, a: Var, b: Var, out: Var, batch: int) -> None:
-        """Products of matrices, one for each step of the first `batch` dimensions, which they share."""
+        """Products of matrices, one for each step of the first `batch` dimensions, which they share, or which
+        one of them lacks."""
         self.emit(f"matmul({self.here(a)}, {self.here(b)}, {self.here(out)})")
 
     def contract(self, parts: Sequence[Var], out: Var, letters: Sequence[Letters], kept: Letters) -> None:

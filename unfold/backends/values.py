@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from unfold.augmenting import SMALL
 from unfold.axis import Axis
 from unfold.backends.places import Places
 from unfold.backends.products import emit_product
@@ -167,16 +168,14 @@ class Values(Places):
                 and not any(loop is self.plan.nest(node)[0] for loop in self.plan.nest(u))
             ):
                 loops, self.source.loops = self.source.loops, []  # the same at every step: before the loop
-                self.joined_part(u, out, op.dim, start, stop, len(node.shape))
+                self.joined_part(u, out, node, op.dim, slice(start, stop))
                 self.source.loops = loops
             elif not here:
-                self.joined_part(u, out, op.dim, start, stop, len(node.shape))
+                self.joined_part(u, out, node, op.dim, slice(start, stop))
             start = stop
 
-    def joined_part(self, u: Node, out: Var, dim: int, start: int, stop: int, rank: int) -> None:
-        key = [slice(None)] * out.shadow.ndim
-        key[dim] = slice(start, stop)
-        spot = self.source.index(out, key, out.letters)
+    def joined_part(self, u: Node, out: Var, node: Node, dim: int, piece: slice) -> None:
+        spot, rank = self.span(out, node, dim, piece), len(node.shape)
         looped = {loop.axis for loop in self.source.loops}
         value = self.aligned(u, tuple(x for x in out.letters if x not in looped), rank)
         self.source.copy(spot, value)
@@ -188,51 +187,74 @@ class Values(Places):
             named = tuple(x if isinstance(x, Axis) else letters[x] for x in var.letters)
             return Var(var.name, named, var.shadow, var.static)
 
-        a, b = (spelled(self.var(u), letters) for u, letters in zip(node.inputs, operands, strict=True))
+        parts = [self.flat(u, node) for u in self.plan.inputs(node)]
+        a, b = (spelled(v, letters) for v, letters in zip(parts, operands, strict=True))
         emit_product(self.source, a, b, spelled(out, result))
 
+    def flat(self, u: Node, total: Node) -> Var:
+        """An operand of a sum over steps and examples: where it holds the examples innermost, a copy
+        with all of them behind its dimension, made once, which one product can sum over."""
+        var, inner = self.var(u), self.plan.inner
+        outer = [x for x in var.letters if isinstance(x, Axis) and x != inner]
+        if u not in self.plan.turned or self.source.loops or not outer or not {inner, *outer} <= {*total.op.spans}:
+            return var
+        key = ("flat", u, self.source.part)
+        if key not in self.spare:
+            letters = (*range(len(u.shape)), *outer, inner)
+            shape = self.extent(letters, u)
+            copy = self.source.buffer(f"{var.name}_flat", letters, shape, var.shadow.dtype)
+            self.source.copy(copy, self.aligned(u, letters, len(u.shape)))
+            self.spare[key] = copy
+        return self.spare[key]
+
     def fan(self, count: int, inputs: list[Node], out: Var) -> None:
-        """A value times several that lie end to end: it is repeated, by a product with ones where
-        that is cheaper than to broadcast."""
-        source = self.source
-        looped = {loop.axis for loop in source.loops}
+        """A value times several that lie end to end: it broadcasts, or where that costs more than its
+        arithmetic is repeated by a product with ones."""
+        source, looped = self.source, {loop.axis for loop in self.source.loops}
         letters = tuple(x for x in out.letters if x not in looped)
         x, k = (self.aligned(u, letters, 1) for u in inputs)
-        size = x.shadow.shape[-1]
-
-        def apart(var: Var) -> Var:
-            shape = (*var.shadow.shape[:-1], count, size)
-            text = f"{{}}.reshape({', '.join(map(str, shape))})"
-            names = (*var.letters[:-1], "count", var.letters[-1])
-            return source.view(var, text, var.shadow.reshape(shape, copy=False), names)
-
         row = source.row(x)
-        if row.size == size and row.ndim <= 2 and source.loops:
-            if ("repeat", count) not in self.spare:
+        flat = self.flattened(x) if source.loops and count * row.size <= SMALL else None
+        if flat is not None:
+            spot = ("repeated", count, row.shape)
+            if spot not in self.spare:
                 name = source.name("repeat")
                 source.prepare.append(f"{name} = np.ones(({count}, 1), dtype)")
-                self.spare["repeat", count] = Var(name, ("count", 0), np.empty((count, 1)), True)
-            if row.ndim == 1:
-                key = [*[slice(None)] * (x.shadow.ndim - 1), None, slice(None)]
-                x = source.index(x, key, (*x.letters[:-1], "row", x.letters[-1]))
-            spot = ("repeated", count, size)
-            if spot not in self.spare:
-                self.spare[spot] = source.buffer("repeated", ("count", 0), (count, size), x.shadow.dtype)
+                self.spare[*spot, "by"] = Var(name, ("count", 0), np.empty((count, 1)), True)
+                self.spare[spot] = source.buffer("repeated", ("count", 0), (count, row.size), row.dtype)
             repeated = self.spare[spot]
-            source.dot(self.spare["repeat", count], x, repeated)
-            shape = source.row(out).shape
-            text = f"{{}}.reshape({', '.join(map(str, shape))})"
-            flat = source.view(repeated, text, repeated.shadow.reshape(shape), letters)
-            source.ufunc("multiply", [flat, k], out)
-        else:
-            key = [*[slice(None)] * (x.shadow.ndim - 1), None, slice(None)]
-            spread = source.index(x, key, (*x.letters[:-1], "count", x.letters[-1]))
-            source.ufunc("multiply", [spread, apart(k)], apart(out))
+            source.dot(self.spare[*spot, "by"], flat, repeated)
+            source.ufunc("multiply", [self.shaped(repeated, source.row(out).shape, letters), k], out)
+            return
+
+        def apart(var: Var, shape: tuple[int, int] | None) -> Var:
+            d = var.letters.index(0)
+            names = (*var.letters[:d], "count", *var.letters[d:])
+            if shape is None:
+                return source.index(var, [*[slice(None)] * d, None], names)
+            return self.shaped(var, (*var.shadow.shape[:d], *shape, *var.shadow.shape[d + 1 :]), names)
+
+        whole = (count, x.shadow.shape[x.letters.index(0)])
+        source.ufunc("multiply", [apart(x, None), apart(k, whole)], apart(out, whole))
+
+    def shaped(self, var: Var, shape: tuple[int, ...], letters: Letters) -> Var:
+        """A view of another shape."""
+        text = f"{{}}.reshape({', '.join(map(str, shape))})"
+        return self.source.view(var, text, var.shadow.reshape(shape, copy=False), letters)
+
+    def flattened(self, var: Var) -> Var | None:
+        """The rows of a variable as (1, n) each; None where that would copy."""
+        ahead = [d for d, x in enumerate(var.letters) if any(x == loop.axis for loop in self.source.loops)]
+        shape = (*(var.shadow.shape[d] for d in ahead), 1, self.source.row(var).size)
+        try:
+            return self.shaped(var, shape, (*(var.letters[d] for d in ahead), "row", 0))
+        except ValueError:
+            return None
 
     def total(self, node: Node, op: Along, out: Var) -> None:
         """A sum over leading axes or dimensions."""
         (u,) = self.plan.inputs(node)
-        var, source = self.var(u), self.source
+        var, source = self.flat(u, node), self.source
         gone = [d if isinstance(d, Axis) else len(u.shape) + d for d in op.over]
         looped = {loop.axis for loop in source.loops}
         mine = [x for x in var.letters if x not in looped]
@@ -244,6 +266,10 @@ class Values(Places):
         target = source.arrange(out, [*ahead, *([rest] if rest else [])], False)
         if len(summed) == len(gone) and flat is not None and target is not None and len(kept) == len(rest):
             source.total(flat, target)
+        elif mine == [*kept, *summed] and u in self.plan.turned and kept == rest and target is not None:
+            flat = source.arrange(var, [*front, kept, summed], False)
+            assert flat is not None
+            source.dot(flat, source.ones(flat.shadow.shape[-1], flat.letters[-1]), target)
         elif node.dtype == "float" and set(kept) <= set(rest) and len(summed) == len(gone):
             source.contract([var], out, [tuple(mine)], tuple(rest))
         else:
@@ -331,9 +357,9 @@ class Values(Places):
         args = []
         for u in inputs:
             rank = len(node.shape) if isinstance(op, Elementwise) else len(u.shape)
-            args.append(self.source.here(self.full(u, (*axes, *range(rank)), rank)))
-        function = self.source.constant(op.name, _forward(op, spans))
-        self.source.emit(f"copyto({self.source.here(out)}, {function}({', '.join(args)}), casting='unsafe')")
+            args.append(self.source.here(self.aligned(u, (*axes, *range(rank)), rank, full=True)))
+        function, place = self.source.constant(op.name, _forward(op, spans)), self.standard(out)
+        self.source.emit(f"copyto({self.source.here(place)}, {function}({', '.join(args)}), casting='unsafe')")
 
 
 def _forward(op: Any, spans: dict[int, int]) -> Callable[..., Any]:
