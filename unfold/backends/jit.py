@@ -46,7 +46,7 @@ class JitSource(Source):
     reason: str = ""  # why the open loop cannot be compiled
     depth: int = 0  # of statements that print themselves through others
     origins: dict[int, tuple[str, Array]] = field(default_factory=dict)  # memory -> its first variable
-    buffers: dict[str, tuple[int, Array]] = field(default_factory=dict)  # the line that makes it
+    made: dict[str, tuple[int, Array]] = field(default_factory=dict)  # the line that makes it
     touched: set[str] = field(default_factory=set)  # buffers that plain lines read or write
     blas: bool = field(default_factory=has_blas)
 
@@ -56,7 +56,7 @@ class JitSource(Source):
     # ------------------------------------------------------------------ memory
     def buffer(self, wish: str, letters: Any, shape: Sequence[int], dtype: Any, fill: str = "empty") -> Var:
         var = super().buffer(wish, letters, shape, dtype, fill)
-        self.buffers[var.name] = (len(self.prepare) - 1, var.shadow)
+        self.made[var.name] = (len(self.prepare) - 1, var.shadow)
         return var
 
     def view(self, var: Var, *args: Any, **kwargs: Any) -> Var:
@@ -269,14 +269,14 @@ class JitSource(Source):
                 owners.setdefault(b, []).append(part.name)
 
         def private(name: str) -> bool:
-            return name in self.buffers and name not in self.touched and len(owners.get(name, ())) == 1
+            return name in self.made and name not in self.touched and len(owners.get(name, ())) == 1
 
         kernels = [Kernel(part.body, private, self.blas) for part in self.parts]
         places: dict[str, tuple[str, int]] = {}
         sizes: dict[str, int] = {}
         for name in dict.fromkeys(b for k in kernels for b in sorted(k.stored)):
-            if name in self.buffers:
-                line, shadow = self.buffers[name]
+            if name in self.made:
+                line, shadow = self.made[name]
                 arena = f"memory_{self.dtype(shadow.dtype)}"
                 start = sizes.get(arena, 0)
                 places[name] = arena, start

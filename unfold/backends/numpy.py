@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -27,6 +28,31 @@ def rows(array: Array) -> list[Array]:
 def contiguous(array: Array) -> Array:
     """The array with its rows one behind the other, as compiled parts read it."""
     return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+
+
+class Memory:
+    """Buffers one behind the other in a single block of bytes, each at a multiple of 64.
+
+    NumPy asks the system for large pages where an array has 4 MB or more; in smaller ones, a step
+    through a transposed copy may be a page of its own and miss the table of pages every time.
+    """
+
+    WORTH = 1 << 22
+
+    def __init__(self, size: int) -> None:
+        self.bytes = np.empty(size + 64, np.uint8)
+        self.at = -self.bytes.ctypes.data % 64
+
+    @staticmethod
+    def room(count: int, dtype: Any) -> int:
+        """The bytes that a buffer takes."""
+        return -(-count * np.dtype(dtype).itemsize // 64) * 64
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """A buffer with any contents."""
+        start, count = self.at, math.prod(shape)
+        self.at += self.room(count, dtype)
+        return self.bytes[start : self.at].view(dtype)[:count].reshape(shape)
 
 
 class SoftmaxCrossEntropy:
@@ -87,6 +113,7 @@ class Softmax:
 
 
 GLOBALS = {
+    "Memory": Memory,
     "Softmax": Softmax,
     "inf": np.inf,
     "nan": np.nan,
@@ -129,8 +156,10 @@ def source(
     unused = [label for label in bound.arrays if label not in names]
     names.update({label: out.name(label) for label in unused})
     arguments = ", ".join(names[label] for label in bound.arrays)
+    size = sum(Memory.room(v.size, v.dtype) for v in out.buffers)
     lines = [
         "def make(dtype):",
+        *([f"    empty = Memory({size}).empty"] if size >= Memory.WORTH and not jit else []),
         *("    " + line for line in out.prepare),
         "",
         f"    def run({arguments}):",

@@ -79,6 +79,7 @@ class Storage:
     bounds: tuple[str, str, str] | None = None  # names: a part starts, stops, has so many steps
     local: set[str] = field(default_factory=set)  # the variables that hold one part of an axis
     rows: set[str] = field(default_factory=set)  # the variables that each step overwrites
+    buffers: list[Array] = field(default_factory=list)  # the shadows of those made empty
     env: dict[str, Any] = field(default_factory=dict)
     taken: set[str] = field(default_factory=lambda: set(RESERVED))
     views: dict[tuple[Any, ...], Var] = field(default_factory=dict)
@@ -116,6 +117,8 @@ class Storage:
         kind = "" if dtype is None else f", {self.dtype(dtype)}"
         self.prepare.append(f"{name} = {fill}({_tuple(shape)}{kind})")
         var = Var(name, letters, np.empty(shape, dtype), True)
+        if fill == "empty":
+            self.buffers.append(var.shadow)
         if self.part and self.part.along(var) is not None:
             self.local.add(name)
         return var
@@ -123,7 +126,7 @@ class Storage:
     def fresh(self, wish: str, letters: Letters, shape: Sequence[int], dtype: Any) -> Var:
         """A new array at each call, for a result."""
         name = self.name(wish)
-        self.bind(False, f"{name} = empty({_tuple(shape)}, {self.dtype(dtype)})")
+        self.bind(False, f"{name} = np.empty({_tuple(shape)}, {self.dtype(dtype)})")
         return Var(name, letters, np.empty(shape, dtype), False, True)
 
     def dtype(self, dtype: Any) -> str:
