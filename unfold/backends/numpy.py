@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,7 @@ class Softmax:
 GLOBALS = {
     "Memory": Memory,
     "Softmax": Softmax,
+    "islice": islice,
     "inf": np.inf,
     "nan": np.nan,
     "SoftmaxCrossEntropy": SoftmaxCrossEntropy,

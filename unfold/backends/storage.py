@@ -64,6 +64,7 @@ class Loop:
     size: int = 0
     first: int = 0
     last: int = 0
+    static: bool = True  # over rows of arrays that are the same at each call
     records: list[Any] = field(default_factory=list)  # the body again, for a compiling backend
     at: str = ""  # the position, where nodes of one step are computed at different times
 
@@ -222,6 +223,7 @@ class Storage:
         signs = tuple(loop.sign for loop in around)
         name = self._rows(var, signs, method)
         for loop in around:
+            loop.static = loop.static and var.static
             if loop.at:
                 name = f"{name}[{loop.at}]"
                 continue
@@ -309,15 +311,17 @@ class Storage:
             return
         items = [item for item, _ in loop.rows.values()]
         lists = [rows for _, rows in loop.rows.values()]
+        steps = lists[0] if len(lists) == 1 else f"zip({', '.join(lists)})"
+        if loop.static and not self.loops and len(lists) > 1:  # the rows side by side, once for all calls
+            name = self.name("steps")
+            self.prepare.append(f"{name} = list({steps})")
+            steps = name
         if self.part and not self.loops and not self.part.even:
-            lists[0] += f"[:{self.part.count}]"
+            steps = f"{steps}[:{self.part.count}]" if loop.static else f"islice({steps}, {self.part.count})"
         self.emit("")
         for line in comment:
             self.emit(f"# {line}")
-        if len(items) == 1:
-            self.emit(f"for {items[0]} in {lists[0]}:")
-        else:
-            self.emit(f"for {', '.join(items)} in zip({', '.join(lists)}):")
+        self.emit(f"for {', '.join(items)} in {steps}:")
         for line in loop.body or ["pass"]:
             self.emit("    " + line)
 
