@@ -119,11 +119,7 @@ class Places(Reuse):
             if any(isinstance(i, int) for i in op.index):
                 rest = tuple(range(len(letters), len(letters) + len(key)))
                 given = source.index(Var(name, rest, given.shadow, False), key, letters)
-            order = [letters.index(x) for x in self.letters(node)]
-            if order == sorted(order):
-                return given
-            text = f"{{}}.transpose({', '.join(map(str, order))})"
-            return source.view(given, text, given.shadow.transpose(order), self.letters(node))
+            return source.turn(given, [letters.index(x) for x in self.letters(node)])
         value = self.constant(node)
         if value.ndim == 0:
             return self.number(value.item(), value.dtype)
@@ -224,8 +220,7 @@ class Places(Reuse):
         p = op.parameters
         if op.name == "transpose":
             order = [*range(len(lead)), *(len(lead) + i for i in p["order"])]
-            text = f"{{}}.transpose({', '.join(map(str, order))})"
-            return self.source.view(var, text, var.shadow.transpose(order), letters)
+            return self.source.turn(var, order, letters)
         if op.name == "narrow":
             stop = p["stop"] if p["stop"] >= 0 else None
             return self.span(var, u, p["dim"], slice(p["start"], stop, p["step"]))
@@ -253,11 +248,7 @@ class Places(Reuse):
     def standard(self, var: Var) -> Var:
         """A variable with its axes first and the dimensions of its value behind them."""
         letters = sorted(var.letters, key=lambda x: not isinstance(x, Axis))
-        order = [var.letters.index(x) for x in letters]
-        if order == sorted(order):
-            return var
-        text = f"{{}}.transpose({', '.join(map(str, order))})"
-        return self.source.view(var, text, var.shadow.transpose(order), tuple(letters))
+        return self.source.turn(var, [var.letters.index(x) for x in letters])
 
     # ------------------------------------------------------------------ operands
     def aligned(self, u: Node, letters: Letters, rank: int, full: bool = False) -> Var:
@@ -270,10 +261,7 @@ class Places(Reuse):
         front = [d for d, x in enumerate(var.letters) if x in looped]
         order = [*front, *(at[x] for x in letters if x in at)]
         assert len(order) == len(var.letters), "an operand varies along an axis that its result lacks"
-        if order != sorted(order):
-            text = f"{{}}.transpose({', '.join(map(str, order))})"
-            turned = tuple(var.letters[d] for d in order)
-            var = self.source.view(var, text, var.shadow.transpose(order), turned)
+        var = self.source.turn(var, order)
         middle: list[Any] = [slice(None) if x in at else None for x in letters]
         while middle and middle[0] is None and not full:
             middle.pop(0)

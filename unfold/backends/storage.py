@@ -176,14 +176,16 @@ class Storage:
         text = "{}[" + ", ".join(map(_key, keys)) + "]"
         return self.view(var, text, var.shadow[tuple(keys)], letters, wish)
 
+    def turn(self, var: Var, order: Sequence[int], letters: Letters | None = None) -> Var:
+        """A variable with its dimensions in another order."""
+        turned = tuple(var.letters[d] for d in order) if letters is None else letters
+        return self.view(var, "{}" + _turned(order), var.shadow.transpose(order), turned)
+
     def arrange(self, var: Var, groups: Sequence[Sequence[Letter]], copy: bool) -> Var | None:
         """The variable with its letters in the order of the groups and each group one
         dimension (an empty one has size 1); None where that needs a copy and none is allowed."""
         order = [var.letters.index(x) for group in groups for x in group]
-        expression, shadow = "{}", var.shadow
-        if order != list(range(len(order))):
-            expression += ".T" if order == list(range(len(order)))[::-1] else f".transpose({_items(order)})"
-            shadow = shadow.transpose(order)
+        expression, shadow = "{}" + _turned(order), var.shadow.transpose(order)
         sizes = dict(zip(var.letters, var.shadow.shape, strict=True))
         shape = [int(np.prod([sizes[x] for x in group], dtype=int)) for group in groups]
         if shape != list(shadow.shape):
@@ -214,10 +216,7 @@ class Storage:
         axes = tuple(loop.axis for loop in around)
         if var.letters[: len(axes)] != axes:
             rest = tuple(x for x in var.letters if x not in axes)
-            order = [var.letters.index(x) for x in (*axes, *rest)]
-            var = self.view(
-                var, f"{{}}.transpose({_items(order)})", var.shadow.transpose(order), (*axes, *rest)
-            )
+            var = self.turn(var, [var.letters.index(x) for x in (*axes, *rest)])
         if self.part and var.name not in self.local:
             var = self.part_of(var)
         signs = tuple(loop.sign for loop in around)
@@ -335,6 +334,12 @@ def _nested(source: str, depth: int) -> str:
 
 def _items(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
+
+
+def _turned(order: Sequence[int]) -> str:
+    if list(order) == sorted(order):
+        return ""
+    return ".T" if list(order) == sorted(order)[::-1] else f".transpose({_items(order)})"
 
 
 def _tuple(numbers: Sequence[int]) -> str:
