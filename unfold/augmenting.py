@@ -21,8 +21,9 @@ from unfold.op import Along
 from unfold.ops.index import Narrow
 from unfold.ops.linear import Contract
 from unfold.ops.shape import Concat
-from unfold.ops.time import Delay, zeros
-from unfold.passes import Passed, SumOfProducts, loops_of
+from unfold.ops.time import Delay, Zeros, zeros
+from unfold.packing import Fan
+from unfold.passes import Passed, SumOfProducts, is_step_back, loops_of
 from unfold.stacking import Replaced, is_weight, pieces_of, substitute, transposed
 
 
@@ -33,6 +34,11 @@ class Eye(Leaf):
     size: Dim = 1
 
     sized = ("size",)
+
+
+@dataclass(frozen=True)
+class Room(Zeros):
+    """Zeros that a step overwrites when it has read them."""
 
 
 SMALL = 1024  # products a step: below, one larger matrix costs less than one more call
@@ -103,14 +109,6 @@ def _terms(graph: Graph, node: Node, part_of: Mapping[Node, int]) -> list[Node]:
     return out
 
 
-def is_step_back(graph: Graph, node: Node) -> bool:
-    """A read one step back of what is read in no other way."""
-    if not isinstance(node.op, Delay) or abs(node.op.lag) != 1:
-        return False
-    moved = [u for u in graph.users[node.inputs[0]] if isinstance(u.op, Delay)]
-    return all(u.op == node.op and len(u.inputs) == len(node.inputs) for u in moved)
-
-
 def _fits(weight: Node, size: int, bound: Binding, dim: int) -> bool:
     return is_weight(weight) and size * dims.evaluate(weight.shape[dim], bound.sizes) <= SMALL
 
@@ -130,19 +128,41 @@ def _forward(graph: Graph, term: Node, outside: list[Node], size: int, bound: Bi
             values.append(constant(np.ones(1)))
         else:
             return None
-    return apply(
-        Contract("ij,i->j"), apply(Concat(-2), *map(_on_its_side, weights)), apply(Concat(-1), *values)
-    )
+    factors = [_factors(w, bound) for w in weights]
+    sides = [_on_its_side(w, alike=all(f == factors[0] for f in factors)) for w in weights]
+    matrix = apply(Concat(-2), *sides)
+    if len(set(factors[0])) > 1 and all(f == factors[0] for f in factors):
+        row = Node(constant(np.array(factors[0])).op, (), (), matrix.shape[-1:], matrix.dtype)
+        matrix = matrix * row
+    return apply(Contract("ij,i->j"), matrix, apply(Concat(-1), *values))
 
 
-def _on_its_side(weight: Node) -> Node:
+def _factors(weight: Node, bound: Binding) -> list[float]:
+    """The number that each row of a matrix (or entry of a vector) is scaled with."""
+    dim = -len(weight.shape)
+    if isinstance(weight.op, Concat) and weight.op.dim == dim:
+        return [f for u in weight.inputs for f in _factors(u, bound)]
+    factor = float(weight.inputs[1].op.value) if _is_scaled(weight) else 1.0  # type: ignore[attr-defined]
+    return [factor] * dims.evaluate(weight.shape[dim], bound.sizes)
+
+
+def _is_scaled(weight: Node) -> bool:
+    """Whether a matrix is a number times another."""
+    if weight.op.name != "multiply":
+        return False
+    number = weight.inputs[1]
+    return isinstance(number.op, Constant) and not number.shape and number.dtype == "float"
+
+
+def _on_its_side(weight: Node, alike: bool) -> Node:
     """The transpose of a matrix, a vector as a row: products read it faster. What a matrix is
-    joined or scaled from is turned, so that each part is written but once."""
-    first = weight.inputs[0] if weight.inputs else weight
+    joined or scaled from is turned, so that each part is written but once; numbers that all
+    are scaled with `alike` are left to the whole."""
     if isinstance(weight.op, Concat) and weight.op.dim == -len(weight.shape):
-        return apply(Concat(-1), *map(_on_its_side, weight.inputs))
-    if weight.op.name == "multiply" and not weight.inputs[1].shape and not weight.inputs[1].axes:
-        return _on_its_side(first) * weight.inputs[1]
+        return apply(Concat(-1), *(_on_its_side(u, alike) for u in weight.inputs))
+    if _is_scaled(weight):
+        turned = _on_its_side(weight.inputs[0], alike)
+        return turned if alike else turned * weight.inputs[1]
     return call("transpose", weight) if len(weight.shape) > 1 else call("reshape", weight, (1, *weight.shape))
 
 
@@ -155,7 +175,8 @@ def _backward(
     first = _rows(graph, inner, bound)
     if first is None or len(graph.users[inner]) != 1 or not outside:
         return None
-    weights, values = list(first[0]), [first[1]]
+    first_blocks = first[0]
+    weights, values = list(first_blocks), [first[1]]
     for u in outside:
         more = transposed(u) or _piece(u)
         if more is None or not _fits(more[0], size, bound, -2):
@@ -163,10 +184,28 @@ def _backward(
         weights.append(more[0])
         values.append(more[1])
     source = values[0]
+    carried = _carried(graph, source)
+    if carried is not None:  # beside it there is room for what it is added to
+        space = carried.shape
+        first = carried.op.start == dims.canonical(0)  # type: ignore[attr-defined]
+        weights.insert(0 if first else len(first_blocks), zeros((space[0], weights[0].shape[-1])))
+        values.insert(0 if first else 1, Node(Room(), (), (), space, source.dtype))
     symbol = Node(Symbol(f"cut of {len(fresh)}"), (), source.axes, source.shape, source.dtype, source.where)
     fresh[symbol] = source
-    joint = apply(Concat(-1), apply(term.op, symbol), *values[1:])
-    return apply(Contract("ij,i->j"), apply(Concat(-2), *weights), joint)
+    values[values.index(source)] = apply(term.op, symbol)
+    return apply(Contract("ij,i->j"), apply(Concat(-2), *weights), apply(Concat(-1), *values))
+
+
+def _carried(graph: Graph, source: Node) -> Node | None:
+    """The piece of a value, read one step back, that goes into a fan that is part of it: at one of its
+    ends."""
+    for fan in (source, *source.inputs):
+        x = fan.inputs[0] if isinstance(fan.op, Fan) and len(fan.inputs) > 2 else None
+        if x is not None and isinstance(x.op, Narrow) and isinstance(x.inputs[0].op, Delay):
+            ends = x.op.start == dims.canonical(0) or x.op.stop == source.shape[-1]
+            if graph.definitions.get(x.inputs[0].inputs[0]) is source and ends:
+                return x
+    return None
 
 
 def _rows(graph: Graph, node: Node, bound: Binding) -> tuple[list[Node], Node] | None:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from unfold import dims
-from unfold.augmenting import is_step_back
 from unfold.dims import Shape
 from unfold.graph import Graph
 from unfold.node import Node, Symbol, apply
@@ -21,7 +20,7 @@ from unfold.op import Elementwise, Op, promote
 from unfold.ops.index import Narrow
 from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
-from unfold.passes import Passed, loops_of
+from unfold.passes import Passed, is_step_back, loops_of
 from unfold.stacking import Replaced, concat, pieces_of, substitute
 
 FEWEST = 3  # products that are worth one call together: the value has to be repeated for them
@@ -29,15 +28,16 @@ FEWEST = 3  # products that are worth one call together: the value has to be rep
 
 @dataclass(frozen=True)
 class Fan(Op):
-    """x times each of the vectors that lie end to end in k: [x * k1, x * k2, ...]"""
+    """a sum x times each of the vectors that lie end to end in k: [x * k1, x * k2, ...]"""
 
     count: int = 2
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
-        return inputs[1].shape, promote(None, *inputs)
+        return inputs[-1].shape, promote(None, *inputs)
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
-        x, k = arrays
+        *terms, k = arrays
+        x = sum(terms)
         out = x[..., None, :] * k.reshape((*k.shape[:-1], self.count, x.shape[-1]))
         return out.reshape((*out.shape[:-2], -1))
 
@@ -48,6 +48,9 @@ def pack(graph: Graph) -> Passed:
     for rule in (share, pair, fan):
         replaced, fresh = rule(graph)
         graph, done = substitute(Graph(graph.outputs, {**graph.definitions, **fresh}), replaced)
+        for old, new in replaced.items():
+            if old not in done and new in done:  # nobody reads it any more, but it has a name
+                done[old] = done[new]
         whole = {n: done[u] for n, u in whole.items() if u in done}
     return graph, whole
 
@@ -240,7 +243,12 @@ def _packed(
         last = joint.inputs[-1] in inside
     order = [*inside, *rest] if last else [*rest, *inside]
     fixed = [functools.reduce(lambda a, b: a * b, factors[u][1]) for u in order]
-    product = apply(Fan(len(order)), base, concat(fixed, -1))
+    alone = base.op.name == "add" and graph.users[base] == members and len(base.inputs) == 2
+    terms = sorted(base.inputs, key=lambda u: not isinstance(u.op, Delay)) if alone else [base]
+    terms = terms if all(u.shape == base.shape for u in terms) else [base]
+    product = apply(Fan(len(order)), *terms, concat(fixed, -1))
+    if len(terms) > 1:
+        replaced[base] = terms[-1]  # the sum has no place of its own
     sizes = [u.shape[-1] for u in order]
     replaced.update(zip(order, pieces_of(product, sizes, -1), strict=True))
     ahead = dims.add(*(u.shape[-1] for u in others)) if others else dims.canonical(0)

@@ -299,3 +299,11 @@ def _spec(node: Node) -> str | None:
         return None
     left = letters if a.shape == node.shape else ""
     return f"{left},{letters if b.shape == node.shape else ''}->{letters}"
+
+
+def is_step_back(graph: Graph, node: Node) -> bool:
+    """A read one step back of what is read in no other way."""
+    if not isinstance(node.op, Delay) or abs(node.op.lag) != 1:
+        return False
+    moved = [u for u in graph.users[node.inputs[0]] if isinstance(u.op, Delay)]
+    return all(u.op == node.op and len(u.inputs) == len(node.inputs) for u in moved)

@@ -7,13 +7,14 @@ front or behind, so that a delayed read is a view), or in a row that each step o
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from unfold import dims
-from unfold.augmenting import augment
+from unfold.augmenting import Room, augment
 from unfold.axis import Axis
 from unfold.binding import Binding
 from unfold.chunking import Chunk, chunked
@@ -23,7 +24,7 @@ from unfold.graph import Graph
 from unfold.node import Node, Symbol
 from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
-from unfold.packing import pack
+from unfold.packing import Fan, pack
 from unfold.passes import VIEWS, Passed, fuse, hoist, inline, separate
 from unfold.stacking import stack
 from unfold.turning import turned
@@ -49,6 +50,7 @@ class Plan:
     rows: set[Node] = field(default_factory=set)  # overwritten at each step
     carried: set[Node] = field(default_factory=set)  # those read at the next step
     part: dict[Node, tuple[Node, int, int]] = field(default_factory=dict)  # lies in a concatenation
+    borrowed: dict[Node, tuple[Node, int, int]] = field(default_factory=dict)  # where both terms lie
     ahead: dict[Node, tuple[Node, int, int]] = field(default_factory=dict)  # ... of the next step
     written: dict[str, tuple[Axis, ...]] = field(default_factory=dict)  # the axes of each output
     items: list[Node | Loop | Chunk] = field(default_factory=list)  # the schedule as it is printed
@@ -219,6 +221,8 @@ def _place(plan: Plan) -> None:
             plan.rows.add(node)
             if delays.get(node):
                 plan.carried.add(node)
+    if "pack" in plan.optimise:
+        _borrow(plan, delays)
     for source, moved in delays.items():
         if source not in plan.rows:
             pads = plan.pads.setdefault(source, {})
@@ -244,13 +248,41 @@ def _join(plan: Plan, delays: dict[Node, list[Node]]) -> None:
             start = stop
 
 
-def _in_place(plan: Plan, joint: Node, u: Node, delays: dict[Node, list[Node]]) -> bool:
+def _in_place(plan: Plan, joint: Node, u: Node, delays: dict[Node, list[Node]], once: bool = True) -> bool:
     """Whether a value can be computed where it lies in a concatenation."""
     computed = not (u.op.leaf or u.op.structural or u.op.name in VIEWS)
     free = u not in plan.part and u not in delays and all(u is not j for j, _, _ in plan.ahead.values())
     alike = plan.axes(u) == plan.axes(joint) and plan.nest(u) == plan.nest(joint)
     alike = alike and plan.chunk_of.get(u) is plan.chunk_of.get(joint)
-    return computed and free and alike and plan.inputs(joint).count(u) == 1
+    return computed and free and alike and plan.inputs(joint).count(u) == once
+
+
+def _borrow(plan: Plan, delays: dict[Node, list[Node]]) -> None:
+    """A term of a fan is written into the room beside the other term, once the step has read it."""
+    for joint in plan.graph.order:
+        rooms = [u for u in plan.inputs(joint) if isinstance(u.op, Room)]
+        ahead = [(s, start) for s, (j, start, _) in plan.ahead.items() if j is joint]
+        if not rooms or not ahead or len(plan.users[joint]) > 1:
+            continue
+        (source, at), sizes = ahead[0], [plan.shape(u)[0] for u in plan.inputs(joint)]
+        place = sum(sizes[: plan.inputs(joint).index(rooms[0])])
+        for fan in (source, *plan.inputs(source)):
+            if not isinstance(fan.op, Fan) or len(fan.inputs) < 3:
+                continue
+            x, y = plan.inputs(fan)[:2]
+            size, start = plan.shape(y)[0], at + x.op.at_sizes(plan.bound.sizes).parameters["start"]
+            alone = plan.users[y] == [fan] and _in_place(plan, joint, y, delays, once=False)
+            block = math.prod(plan.shape(y)) == _numbers(plan, y) or y in plan.turned
+            if alone and block and size == plan.shape(rooms[0])[0] and abs(place - start) == size:
+                plan.part[y] = (joint, place, place + size)
+                plan.borrowed[fan] = (joint, min(place, start), max(place, start) + size)
+                plan.rows.discard(y)
+
+
+def _numbers(plan: Plan, node: Node) -> int:
+    """How many numbers a value has at one step of its loop."""
+    stepped = {loop.direction[0][0] for loop in plan.nest(node)}
+    return math.prod([*plan.shape(node), *(plan.bound.extents[a] for a in node.axes if a not in stepped)])
 
 
 def _leads(plan: Plan, joint: Node, u: Node, delays: dict[Node, list[Node]]) -> bool:

@@ -53,20 +53,16 @@ def _alike(plan: Plan, node: Node) -> Iterable[Node]:
     """The operands that a value is combined from entry by entry."""
     if isinstance(node.op, Structural):
         inputs = [plan.resolve(node.inputs[0])]
-    elif isinstance(node.op, Elementwise | Fan) or (isinstance(node.op, Concat) and len(node.shape) == 1):
-        inputs = plan.inputs(node)
-    elif node.op.name == "narrow":
-        inputs = plan.inputs(node)
     else:
-        inputs = []
+        known = isinstance(node.op, Elementwise | Fan | Concat) or node.op.name == "narrow"
+        inputs = plan.inputs(node) if known else []
     return [u for u in inputs if not u.op.leaf]
 
 
 def _worthy(loop: Loop, axis: Axis) -> bool:
     """Whether a loop works on pieces of vectors, and does nothing that wants its values in rows."""
     nodes = [n for n in loop.nodes if not isinstance(n.op, Symbol)]
-    known = all(
-        isinstance(n.op, Elementwise | Contract | Concat | Fan | Delay) or n.op.name == "narrow" for n in nodes
-    )
+    plain = (Elementwise, Contract, Concat, Fan, Delay)
+    known = all(isinstance(n.op, plain) or n.op.name == "narrow" for n in nodes)
     vectors = all(len(n.shape) < 2 and axis in n.axes for n in nodes)
     return known and vectors and any(n.op.name == "narrow" and n.shape for n in nodes)

@@ -37,7 +37,7 @@ class Part:
 class JitSource(Source):
     """A source of which runs of statements are compiled where they can be."""
 
-    broadcasts = False
+    broadcasts = joins = False
 
     parts: list[Part] = field(default_factory=list)
     functions: list[str] = field(default_factory=list)

@@ -42,18 +42,19 @@ class Memory:
 
     def __init__(self, size: int) -> None:
         self.bytes = np.empty(size + 64, np.uint8)
-        self.at = -self.bytes.ctypes.data % 64
+        self.at = int(-self.bytes.ctypes.data % 64)
 
     @staticmethod
     def room(count: int, dtype: Any) -> int:
         """The bytes that a buffer takes."""
-        return -(-count * np.dtype(dtype).itemsize // 64) * 64
+        return -(-count * int(np.dtype(dtype).itemsize) // 64) * 64
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """A buffer with any contents."""
         start, count = self.at, math.prod(shape)
         self.at += self.room(count, dtype)
-        return self.bytes[start : self.at].view(dtype)[:count].reshape(shape)
+        whole: Array = self.bytes[start : self.at].view(dtype)[:count]
+        return whole.reshape(shape)
 
 
 class SoftmaxCrossEntropy:
@@ -126,6 +127,7 @@ GLOBALS = {
     "contiguous": contiguous,
     "einsum": np.einsum,
     "copyto": np.copyto,
+    "concatenate": np.concatenate,
     "empty": np.empty,
     "zeros": np.zeros,
     "add_reduce": np.add.reduce,

@@ -50,10 +50,8 @@ class Places(Reuse):
         pads = self.plan.pads.get(node, {})
         shape = self.extent(letters, node)
         if not any(map(sum, pads.values())):
-            views = [u for u in self.plan.users.get(node, []) if u.op.name in VIEWS]
             over = self.source.part and self.source.part.axis in letters
-            given = node in self.keep or any(u in self.keep for u in views)
-            if not self.plan.nest(node) and given and not over:
+            if not self.plan.nest(node) and self.given(node) and not over:
                 return self.source.fresh(self.wish(node), letters, shape, self.dtype(node))
             taken = self.vacant(node, letters, shape)
             self.own(node)
@@ -65,10 +63,14 @@ class Places(Reuse):
         wish, letters = f"{self.wish(node)}_whole", self.letters(node)
         if any(map(sum, self.plan.pads.get(node, {}).values())):
             return self.padded_place(node, wish)
-        views = [u for u in self.plan.users.get(node, []) if u.op.name in VIEWS]
-        given = node in self.keep or any(u in self.keep for u in views)
-        make = self.source.fresh if given else self.source.buffer
+        make = self.source.fresh if self.given(node) else self.source.buffer
         return make(wish, letters, self.extent(letters, node), self.dtype(node))
+
+    def given(self, node: Node) -> bool:
+        """Whether a value is a result, or a result looks at it."""
+        return node in self.keep or any(
+            self.given(u) for u in self.plan.users.get(node, []) if u.op.name in VIEWS
+        )
 
     def padded_place(self, node: Node, wish: str) -> Var:
         """A buffer with room for the boundary values of delayed reads."""
@@ -257,8 +259,9 @@ class Places(Reuse):
         u = self.plan.resolve(u)
         var, ahead = self.var(u), rank - len(u.shape)
         looped = [loop.axis for loop in self.source.loops]
-        at = {x if isinstance(x, Axis) else x + ahead: d for d, x in enumerate(var.letters) if x not in looped}
         front = [d for d, x in enumerate(var.letters) if x in looped]
+        own = [(d, x) for d, x in enumerate(var.letters) if x not in looped]
+        at = {x if isinstance(x, Axis) else x + ahead: d for d, x in own}
         order = [*front, *(at[x] for x in letters if x in at)]
         assert len(order) == len(var.letters), "an operand varies along an axis that its result lacks"
         var = self.source.turn(var, order)

@@ -34,8 +34,8 @@ def emit_product(source: Source, a: Var, b: Var, out: Var) -> None:
     if not lonely and (summed or not batch):
         for ahead in range(len(lo) if source.broadcasts and summed and not batch else 1):
             each = lo[:ahead]  # of these the product of the others is one matrix product
-            groups = [[x for x in g if x not in each] for g in (rows, columns)]
-            if _matmul(source, a, b, out, [*batch, *each], *groups, summed, lo):
+            left, right = ([x for x in g if x not in each] for g in (rows, columns))
+            if _matmul(source, a, b, out, [*batch, *each], left, right, summed, lo):
                 return
     source.contract([a, b], out, [la, lb], lo)
 
@@ -100,7 +100,8 @@ def _in_order(source: Source, x: Var, y: Var) -> tuple[Var, Var]:
     looped = {loop.axis for loop in source.loops}
 
     def ready(matrix: Var, other: Var, inner: int, count: int) -> Var:
-        fixed = matrix.shadow.ndim == 2 and matrix.name not in source.rows and not looped & set(matrix.letters)
+        fixed = matrix.shadow.ndim == 2 and matrix.name not in source.rows
+        fixed = fixed and not looped & set(matrix.letters)
         many = source.row(other).ndim == 2 and count > 1 and other.shadow.size >= WORTH * max(1, inner)
         if not (fixed and many and looped) or matrix.shadow.flags.c_contiguous:
             return matrix

@@ -15,6 +15,7 @@ class Source(Storage):
     """Prints statements where printing stands: in the innermost loop, in a part, or outside."""
 
     broadcasts: ClassVar[bool] = True  # one matrix may be multiplied with many
+    joins: ClassVar[bool] = True  # several values may be copied by one statement
 
     def ufunc(self, name: str, operands: Sequence[Var], out: Var) -> None:
         """`name(operands..., out)`, entry by entry."""
@@ -33,6 +34,10 @@ class Source(Storage):
 
     def copy(self, out: Var, value: Var) -> None:
         self.emit(f"copyto({self.here(out)}, {self.here(value)})")
+
+    def join(self, parts: Sequence[Var], out: Var, dim: int) -> None:
+        """The parts one behind the other along a dimension."""
+        self.emit(f"concatenate(({', '.join(map(self.here, parts))}), {dim}, {self.here(out)})")
 
     def fill(self, out: Var) -> None:
         self.emit(f"{self.here(out)}.fill(0)")

@@ -166,7 +166,8 @@ class Storage:
 
     def index(self, var: Var, key: Sequence[Any], letters: Letters, wish: str = "") -> Var:
         """`var[key]` for slices, numbers and None."""
-        keys = list(key)
+        sizes = iter(var.shadow.shape)
+        keys = [k if k is None else _whole(k, next(sizes)) for k in key]
         while keys and keys[-1] == slice(None):
             keys.pop()
         if not keys:
@@ -323,6 +324,11 @@ class Storage:
         self.emit(f"for {', '.join(items)} in {steps}:")
         for line in loop.body or ["pass"]:
             self.emit("    " + line)
+
+
+def _whole(key: Any, size: int) -> Any:
+    """A slice of everything as such."""
+    return slice(None) if isinstance(key, slice) and key.indices(size) == (0, size, 1) else key
 
 
 def _nested(source: str, depth: int) -> str:

@@ -43,7 +43,7 @@ class Values(Places):
         ):
             pass
         elif isinstance(op, Fan) and alike:
-            self.fan(op.count, inputs, out)
+            self.fan(node, out)
         elif op.name == "sum" and isinstance(op, Along) and alike:
             self.total(node, op, out)
         elif isinstance(op, Take | SumOfScatters) and self.rows_at(node, out):
@@ -153,7 +153,8 @@ class Values(Places):
 
     def joined(self, node: Node, op: Concat, out: Var) -> None:
         """A concatenation: only what is not computed in its place is copied there."""
-        start = 0
+        start, source = 0, self.source
+        run: list[tuple[Node, slice]] = []  # neighbours that one call may copy
         for u in self.plan.inputs(node):
             stop = start + self.plan.shape(u)[op.dim]
             moved = (
@@ -161,24 +162,34 @@ class Values(Places):
                 and self.plan.ahead.get(self.plan.resolve(u.inputs[0]), (None,))[0] is node
             )
             here = moved or self.plan.part.get(u, (None,))[0] is node
-            if (
-                not here
-                and self.source.loops
-                and self.plan.whole(node) not in self.plan.rows
-                and not any(loop is self.plan.nest(node)[0] for loop in self.plan.nest(u))
+            if here:
+                self.copied(run, out, node)
+                run = []
+            elif not source.loops:
+                run.append((u, slice(start, stop)))
+            elif self.plan.whole(node) not in self.plan.rows and not any(
+                loop is self.plan.nest(node)[0] for loop in self.plan.nest(u)
             ):
-                loops, self.source.loops = self.source.loops, []  # the same at every step: before the loop
-                self.joined_part(u, out, node, op.dim, slice(start, stop))
-                self.source.loops = loops
-            elif not here:
-                self.joined_part(u, out, node, op.dim, slice(start, stop))
+                loops, source.loops = source.loops, []  # the same at every step: before the loop
+                self.copied([(u, slice(start, stop))], out, node)
+                source.loops = loops
+            else:
+                self.copied([(u, slice(start, stop))], out, node)
             start = stop
+        self.copied(run, out, node)
 
-    def joined_part(self, u: Node, out: Var, node: Node, dim: int, piece: slice) -> None:
-        spot, rank = self.span(out, node, dim, piece), len(node.shape)
+    def copied(self, run: list[tuple[Node, slice]], out: Var, node: Node) -> None:
+        """Copies of values into a concatenation, one behind the other."""
+        assert isinstance(node.op, Concat)
         looped = {loop.axis for loop in self.source.loops}
-        value = self.aligned(u, tuple(x for x in out.letters if x not in looped), rank)
-        self.source.copy(spot, value)
+        letters, rank = tuple(x for x in out.letters if x not in looped), len(node.shape)
+        values = [self.aligned(u, letters, rank) for u, _ in run]
+        if len(run) > 1 and self.source.joins and all(v.letters == out.letters for v in values):
+            dim, piece = node.op.dim, slice(run[0][1].start, run[-1][1].stop)
+            self.source.join(values, self.span(out, node, dim, piece), out.letters.index(rank + dim))
+        else:
+            for (_, piece), value in zip(run, values, strict=True):
+                self.source.copy(self.span(out, node, node.op.dim, piece), value)
 
     def product(self, node: Node, spec: str, out: Var) -> None:
         operands, result = spec.split("->")[0].split(","), spec.split("->")[1]
@@ -196,7 +207,12 @@ class Values(Places):
         with all of them behind its dimension, made once, which one product can sum over."""
         var, inner = self.var(u), self.plan.inner
         outer = [x for x in var.letters if isinstance(x, Axis) and x != inner]
-        if u not in self.plan.turned or self.source.loops or not outer or not {inner, *outer} <= {*total.op.spans}:
+        if (
+            u not in self.plan.turned
+            or self.source.loops
+            or not outer
+            or not {inner, *outer} <= {*total.op.spans}
+        ):
             return var
         key = ("flat", u, self.source.part)
         if key not in self.spare:
@@ -207,23 +223,28 @@ class Values(Places):
             self.spare[key] = copy
         return self.spare[key]
 
-    def fan(self, count: int, inputs: list[Node], out: Var) -> None:
+    def fan(self, node: Node, out: Var) -> None:
         """A value times several that lie end to end: it broadcasts, or where that costs more than its
-        arithmetic is repeated by a product with ones."""
+        arithmetic is repeated by a product with ones, which sums two terms as well."""
         source, looped = self.source, {loop.axis for loop in self.source.loops}
+        *terms, last = self.plan.inputs(node)
         letters = tuple(x for x in out.letters if x not in looped)
-        x, k = (self.aligned(u, letters, 1) for u in inputs)
-        row = source.row(x)
-        flat = self.flattened(x) if source.loops and count * row.size <= SMALL else None
+        k, count = self.aligned(last, letters, 1), node.op.parameters["count"]
+        flat: Var | None
+        if node in self.plan.borrowed:
+            joint, start, stop = self.plan.borrowed[node]
+            x = self.span(self.var(joint), joint, -1, slice(start, stop))
+            flat = self.flattened(x, 2)
+            assert flat is not None
+        else:
+            x = self.aligned(terms[0], letters, 1)
+            if len(terms) > 1:
+                total = self.scratch(self.var(node.inputs[0]), x.shadow.dtype, 0)
+                source.ufunc("add", [x, self.aligned(terms[1], letters, 1)], total)
+                x = total
+            flat = self.flattened(x) if source.loops and count * source.row(x).size <= SMALL else None
         if flat is not None:
-            spot = ("repeated", count, row.shape)
-            if spot not in self.spare:
-                name = source.name("repeat")
-                source.prepare.append(f"{name} = np.ones(({count}, 1), dtype)")
-                self.spare[*spot, "by"] = Var(name, ("count", 0), np.empty((count, 1)), True)
-                self.spare[spot] = source.buffer("repeated", ("count", 0), (count, row.size), row.dtype)
-            repeated = self.spare[spot]
-            source.dot(self.spare[*spot, "by"], flat, repeated)
+            repeated = self.repeated(flat, count)
             source.ufunc("multiply", [self.shaped(repeated, source.row(out).shape, letters), k], out)
             return
 
@@ -237,15 +258,27 @@ class Values(Places):
         whole = (count, x.shadow.shape[x.letters.index(0)])
         source.ufunc("multiply", [apart(x, None), apart(k, whole)], apart(out, whole))
 
+    def repeated(self, rows: Var, count: int) -> Var:
+        """The sum of the rows of a variable, so many times."""
+        row = self.source.row(rows)
+        spot = ("repeated", count, row.shape)
+        if spot not in self.spare:
+            name = self.source.name("repeat")
+            self.source.prepare.append(f"{name} = np.ones({(count, len(row))}, dtype)")
+            self.spare[*spot, "by"] = Var(name, ("count", 0), np.empty((count, len(row))), True)
+            self.spare[spot] = self.source.buffer("repeated", ("count", 0), (count, row.shape[1]), row.dtype)
+        self.source.dot(self.spare[*spot, "by"], rows, self.spare[spot])
+        return self.spare[spot]
+
     def shaped(self, var: Var, shape: tuple[int, ...], letters: Letters) -> Var:
         """A view of another shape."""
         text = f"{{}}.reshape({', '.join(map(str, shape))})"
         return self.source.view(var, text, var.shadow.reshape(shape, copy=False), letters)
 
-    def flattened(self, var: Var) -> Var | None:
-        """The rows of a variable as (1, n) each; None where that would copy."""
+    def flattened(self, var: Var, count: int = 1) -> Var | None:
+        """The rows of a variable as (count, n) each; None where that would copy."""
         ahead = [d for d, x in enumerate(var.letters) if any(x == loop.axis for loop in self.source.loops)]
-        shape = (*(var.shadow.shape[d] for d in ahead), 1, self.source.row(var).size)
+        shape = (*(var.shadow.shape[d] for d in ahead), count, self.source.row(var).size // count)
         try:
             return self.shaped(var, shape, (*(var.letters[d] for d in ahead), "row", 0))
         except ValueError:
@@ -359,7 +392,8 @@ class Values(Places):
             rank = len(node.shape) if isinstance(op, Elementwise) else len(u.shape)
             args.append(self.source.here(self.aligned(u, (*axes, *range(rank)), rank, full=True)))
         function, place = self.source.constant(op.name, _forward(op, spans)), self.standard(out)
-        self.source.emit(f"copyto({self.source.here(place)}, {function}({', '.join(args)}), casting='unsafe')")
+        target = self.source.here(place)
+        self.source.emit(f"copyto({target}, {function}({', '.join(args)}), casting='unsafe')")
 
 
 def _forward(op: Any, spans: dict[int, int]) -> Callable[..., Any]:
