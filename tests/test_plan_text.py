@@ -8,18 +8,19 @@ import pytest
 
 import unfold as uf
 
-# hand-worked: what waits for a value of another step, each after what it reads of its own
+# hand-worked: what waits for a value of another step, and what goes into it or is only finished after
+# the loop, each after what it reads of its own step
 FORWARD = {
     "feed_forward": [],
     "rnn": [["h[t]"]],
-    "lstm": [["q[t]", "f[t]", "i[t]", "g[t]", "c[t]", "h[t]"]],
+    "lstm": [["g[t]", "i[t]", "f[t]", "c[t]", "q[t]", "h[t]"]],
     "gru": [["r[t]", "g[t]", "z[t]", "h[t]"]],
     "stacked": [["h1[t]"], ["h2[t]"]],
     "bidirectional": [["f[t]"], ["g[t]"]],
     "attention": [["h[i]"], ["e[j, i]", "a[j, i]", "ctx[j]", "d[j]"]],
 }
 BACKWARD = {
-    "lstm": [["dh[t]", "dc[t]"]],
+    "lstm": [["dh[t]", "dq[t]", "dc[t]", "di[t]", "df[t]", "dg[t]"]],
     "stacked": [["dh2[t]"], ["dh1[t]"]],
     "attention": [["dd[j]", "dctx[j]", "da[j, i]", "de[j, i]"], ["dh[i]"]],
 }

@@ -14,6 +14,7 @@ import numpy as np
 from unfold import dims
 from unfold.axis import Axis
 from unfold.binding import Binding
+from unfold.blending import Blend
 from unfold.dims import Dim
 from unfold.graph import Graph
 from unfold.node import Constant, Leaf, Node, Symbol, apply, call, constant
@@ -23,7 +24,7 @@ from unfold.ops.linear import Contract
 from unfold.ops.shape import Concat
 from unfold.ops.time import Delay, Zeros, zeros
 from unfold.packing import Fan
-from unfold.passes import Passed, SumOfProducts, is_step_back, loops_of
+from unfold.passes import SMALL, Passed, SumOfProducts, is_step_back, loops_of, numbers
 from unfold.stacking import Replaced, is_weight, pieces_of, substitute, transposed
 
 
@@ -41,9 +42,6 @@ class Room(Zeros):
     """Zeros that a step overwrites when it has read them."""
 
 
-SMALL = 1024  # products a step: below, one larger matrix costs less than one more call
-
-
 def augment(graph: Graph, bound: Binding) -> Passed:
     """In loops over small values, W @ h[t-1] + U @ x[t] + b is one product of [W, U, b] with
     [h[t-1], x[t], 1], and W.T @ dz[t+1] + V.T @ do[t] one of [W; V] with [dz[t+1], do[t]]."""
@@ -56,10 +54,9 @@ def augment(graph: Graph, bound: Binding) -> Passed:
         terms = _terms(graph, node, part_of)
         inside = [u for u in terms if part_of[u] == part_of[node]]
         outside = [u for u in terms if part_of[u] != part_of[node]]
-        size = int(np.prod([dims.evaluate(d, bound.sizes) for d in node.shape], dtype=int))
-        size *= int(np.prod([bound.extents[a] for a in node.axes[1:]], dtype=int))
+        size = numbers(node, bound)
         if len(inside) == 1 and len(node.shape) == 1:
-            new = _forward(graph, inside[0], outside, size, bound)
+            new = _forward(graph, inside[0], outside, size, bound, fresh)
             new = _backward(graph, inside[0], outside, size, bound, fresh) if new is None else new
             if new is not None:
                 replaced[node] = new
@@ -86,12 +83,16 @@ def _gradients(graph: Graph, augmented: set[Node]) -> Replaced:
                 for v in graph.users[left]:
                     if v.op.name == "sum" and isinstance(v.op, Along) and frozenset(v.op.over) == over:
                         members[last] = v
-            if len(members) < len(joint.inputs) or any(v in out for v in members.values()):
+            first = next((k for k in range(len(joint.inputs)) if set(joint.inputs[k:]) <= set(members)), None)
+            mine = joint.inputs[first:] if first is not None else ()
+            if len(mine) < 2 or any(members[u] in out for u in mine):
                 continue
             axes = next(v.op for v in members.values() if isinstance(v.op, SumOfProducts)).over
-            whole = apply(SumOfProducts("i,j->ij", axes), left, joint)
-            parts = pieces_of(whole, [u.shape[-1] for u in joint.inputs], -1)
-            for u, part in zip(joint.inputs, parts, strict=True):
+            ahead = dims.add(*(u.shape[-1] for u in joint.inputs[:first])) if first else 0
+            part = call("narrow", joint, ahead, joint.shape[-1], -1) if first else joint
+            whole = apply(SumOfProducts("i,j->ij", axes), left, part)
+            parts = pieces_of(whole, [u.shape[-1] for u in mine], -1)
+            for u, part in zip(mine, parts, strict=True):
                 old = members[u]
                 out[old] = part if len(old.shape) == 2 else call("reshape", part, old.shape)
     return out
@@ -113,7 +114,9 @@ def _fits(weight: Node, size: int, bound: Binding, dim: int) -> bool:
     return is_weight(weight) and size * dims.evaluate(weight.shape[dim], bound.sizes) <= SMALL
 
 
-def _forward(graph: Graph, term: Node, outside: list[Node], size: int, bound: Binding) -> Node | None:
+def _forward(
+    graph: Graph, term: Node, outside: list[Node], size: int, bound: Binding, fresh: Replaced
+) -> Node | None:
     if not (isinstance(term.op, Contract) and term.op.spec == "ij,j->i" and len(graph.users[term]) == 1):
         return None
     weights, values = [term.inputs[0]], [term.inputs[1]]
@@ -130,11 +133,41 @@ def _forward(graph: Graph, term: Node, outside: list[Node], size: int, bound: Bi
             return None
     factors = [_factors(w, bound) for w in weights]
     sides = [_on_its_side(w, alike=all(f == factors[0] for f in factors)) for w in weights]
+    blended = _blended(graph, term, fresh) if _fits(weights[0], size, bound, -1) else None
+    if blended is not None:  # W @ ((a + b) / 2) is [W / 2, W / 2] @ [a, b]
+        values[0], sides = blended, [sides[0] * 0.5] * 2 + sides[1:]
     matrix = apply(Concat(-2), *sides)
     if len(set(factors[0])) > 1 and all(f == factors[0] for f in factors):
         row = Node(constant(np.array(factors[0])).op, (), (), matrix.shape[-1:], matrix.dtype)
         matrix = matrix * row
     return apply(Contract("ij,i->j"), matrix, apply(Concat(-1), *values))
+
+
+def _blended(graph: Graph, term: Node, fresh: Replaced) -> Node | None:
+    """[a[t-1], b[t-1]], where the value that a product reads one step back is half the sum of a and b,
+    and the loop needs it for nothing else."""
+    (_, read), part_of = term.inputs, loops_of(graph)[0]
+    symbol = read.inputs[0]
+    blend = graph.definitions.get(symbol, symbol)
+    if not isinstance(blend.op, Blend) or blend.op.count != 2:
+        return None
+    users = [v for u in (blend, symbol, read) for v in graph.users.get(u, [])]
+    if any(part_of[v] == part_of[term] and v not in (symbol, read, term) for v in users):
+        return None
+    (both,) = blend.inputs
+    cut = Node(Symbol(f"cut before {len(fresh)}"), (), both.axes, both.shape, both.dtype, both.where)
+    fresh[cut] = both
+    return apply(read.op, cut, *(_twice(graph, u) for u in read.inputs[1:]))
+
+
+def _twice(graph: Graph, node: Node) -> Node:
+    """A boundary value and itself."""
+    value = graph.definitions.get(node, node)
+    return (
+        zeros((dims.add(*value.shape, *value.shape),))
+        if isinstance(value.op, Zeros)
+        else apply(Concat(-1), node, node)
+    )
 
 
 def _factors(weight: Node, bound: Binding) -> list[float]:

@@ -10,17 +10,20 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from unfold import dims
+from unfold.binding import Binding
+from unfold.blending import gates, pair
 from unfold.dims import Shape
 from unfold.graph import Graph
 from unfold.node import Node, Symbol, apply
-from unfold.op import Elementwise, Op, promote
+from unfold.op import Op, promote
 from unfold.ops.index import Narrow
 from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
-from unfold.passes import Passed, is_step_back, loops_of
+from unfold.passes import Passed, loops_of
 from unfold.stacking import Replaced, concat, pieces_of, substitute
 
 FEWEST = 3  # products that are worth one call together: the value has to be repeated for them
@@ -42,10 +45,10 @@ class Fan(Op):
         return out.reshape((*out.shape[:-2], -1))
 
 
-def pack(graph: Graph) -> Passed:
-    """Common factors taken out, then products of one value packed."""
+def pack(graph: Graph, bound: Binding) -> Passed:
+    """Common factors taken out, gates blended, then products of one value packed."""
     whole: Replaced = {n: n for n in graph.order}
-    for rule in (share, pair, fan):
+    for rule in (share, partial(gates, bound=bound), pair, fan):
         replaced, fresh = rule(graph)
         graph, done = substitute(Graph(graph.outputs, {**graph.definitions, **fresh}), replaced)
         for old, new in replaced.items():
@@ -112,50 +115,6 @@ def _blend(node: Node, left: tuple[Node, bool], right: tuple[Node, bool]) -> Nod
 
 def _is_one(node: Node) -> bool:
     return node.op.name == "constant" and not node.shape and bool(node.op.value == 1)  # type: ignore[attr-defined]
-
-
-# ---------------------------------------------------------------------- two products
-def pair(graph: Graph) -> tuple[Replaced, Replaced]:
-    """In loops, f * s + i * g is one product [f, i] * [s, g], and the sum of its halves: where f
-    and i lie side by side, and s is a delayed value that may lie beside g."""
-    part_of, cyclic = loops_of(graph)
-    out: Replaced = {}
-    for node in graph.order:
-        if node.op.name != "add" or len(node.inputs) != 2 or part_of[node] not in cyclic:
-            continue
-        found = [_product(graph, u, node) for u in node.inputs]
-        if any(f is None or f[1] for f in found) or len(node.shape) != 1:
-            continue
-        first, second = (f[0] for f in found if f is not None)
-        for left, right in ((first, second), (second, first)):
-            for s, f in (left.inputs, left.inputs[::-1]):
-                for g, i in (right.inputs, right.inputs[::-1]):
-                    same = all(u.shape == node.shape and u.dtype == node.dtype for u in (s, f, g, i))
-                    if same and node not in out and is_step_back(graph, s):
-                        new = _side_by_side(s, f, g, i, part_of)
-                        if new is not None:
-                            out[node] = new
-    return out, {}
-
-
-def _side_by_side(s: Node, f: Node, g: Node, i: Node, part_of: Mapping[Node, int]) -> Node | None:
-    if not all(isinstance(u.op, Narrow) and (u.op.dim, u.op.step) == (-1, 1) for u in (f, g, i)):
-        return None
-    assert isinstance(f.op, Narrow) and isinstance(g.op, Narrow) and isinstance(i.op, Narrow)  # noqa: PT018
-    gates, values = f.inputs[0], g.inputs[0]
-    computed = isinstance(values.op, Elementwise) and part_of[values] == part_of[s]
-    if i.inputs[0] is not gates or not computed or set(values.axes) != set(s.axes):
-        return None
-    size, width = s.shape[-1], values.shape[-1]
-    if g.op.start == 0 and i.op.start == f.op.stop:  # [s, g, ...] and [f, i]
-        joint, start, of = apply(Concat(-1), s, values), dims.canonical(0), (f.op.start, i.op.stop)
-    elif g.op.stop == width and f.op.start == i.op.stop:  # [..., g, s] and [i, f]
-        joint, start, of = apply(Concat(-1), values, s), g.op.start, (i.op.start, f.op.stop)
-    else:
-        return None
-    both = apply(Narrow(start, dims.add(start, size, size), 1, -1), joint) * apply(Narrow(*of, 1, -1), gates)
-    one, other = pieces_of(both, [size, size], -1)
-    return one + other
 
 
 # ---------------------------------------------------------------------- products of one value

@@ -12,7 +12,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from unfold import dims
 from unfold.axis import Axis
+from unfold.binding import Binding
 from unfold.dependence import components, edges
 from unfold.dims import Dim, Shape
 from unfold.graph import Graph, postorder, rebuild, rewriting
@@ -23,6 +25,7 @@ from unfold.ops.linear import Contract
 from unfold.ops.reduce import Sum
 from unfold.ops.time import Delay, Structural
 
+SMALL = 1024  # numbers or products a step: below, one larger operation costs less than one more call
 Passed = tuple[Graph, dict[Node, Node]]  # the graph, and what became of each node
 OPTIMISATIONS = ("hoist", "fuse", "stack", "pack", "augment", "reuse", "turn", "chunk")
 
@@ -307,3 +310,9 @@ def is_step_back(graph: Graph, node: Node) -> bool:
         return False
     moved = [u for u in graph.users[node.inputs[0]] if isinstance(u.op, Delay)]
     return all(u.op == node.op and len(u.inputs) == len(node.inputs) for u in moved)
+
+
+def numbers(node: Node, bound: Binding) -> int:
+    """How many numbers a value of a loop has at one step."""
+    shape = [dims.evaluate(d, bound.sizes) for d in node.shape]
+    return math.prod([*shape, *(bound.extents[a] for a in node.axes[1:])])

@@ -17,11 +17,13 @@ from unfold import dims
 from unfold.augmenting import Room, augment
 from unfold.axis import Axis
 from unfold.binding import Binding
+from unfold.blending import Blend
 from unfold.chunking import Chunk, chunked
 from unfold.dependence import Loop, Schedule, schedule
 from unfold.errors import UnfoldError
 from unfold.graph import Graph
 from unfold.node import Node, Symbol
+from unfold.op import Elementwise
 from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
 from unfold.packing import Fan, pack
@@ -71,19 +73,37 @@ class Plan:
     def told(
         self, nodes: Iterable[Node], texts: Mapping[Node, str], all_texts: Mapping[str, str]
     ) -> list[str]:
-        """The equations of a loop: those of its nodes, after those that they read and that went
-        into others (the gates of an LSTM are one value)."""
+        """The equations of a loop: those of its nodes, and of what they read that went into others
+        (the gates of an LSTM are one value) or is finished for all steps after the loop."""
         nodes = set(nodes)
-        own = [texts[n] for n in self._computed if n in nodes and n in self.labels and n in texts]
-        pieces = {n for n in self._computed if n.op.name in VIEWS and nodes & set(n.inputs)}
-        known = {self.labels[n] for n in self._computed if n in self.labels and n not in pieces}
-        gone = {n[:-1]: text for n, text in all_texts.items() if n.endswith("]") and n not in known}
+        named = {self.labels[n]: n for n in self._computed if n in self.labels}
+        elsewhere = {label for label, n in named.items() if not self._finishes(n, nodes)}
+        others = {n[:-1]: n for n in all_texts if n.endswith("]") and n not in elsewhere}
+        chosen = {self.labels[n] for n in self._computed if n in nodes and n in self.labels and n in texts}
+        reads = {label: text.partition(" = ")[2] for label, text in all_texts.items()}
+
+        def found(start: str, ends: str, label: str) -> bool:
+            return bool(re.search(rf"(?<!\w){re.escape(start)}[{ends}]", reads[label]))
+
+        left = [label for label in chosen if label in all_texts]
+        while left:
+            label = left.pop()
+            more = [n for start, n in others.items() if n not in chosen and found(start, "],+-", label)]
+            chosen |= {*more}
+            left += more
+        left = [label for label in all_texts if label in chosen][::-1]
         out: list[str] = []
-        for text in own:
-            read = text.partition(" = ")[2]
-            out += [t for name, t in gone.items() if re.search(rf"(?<!\w){re.escape(name)}[],]", read)]
-            out.append(text)
+        while left:  # each after what it reads of its own step
+            ready = [n for n in left if not any(m != n and found(m.rstrip("]"), "],", n) for m in left)]
+            out.append(all_texts[left.pop(left.index((ready or left)[0]))])
         return list(dict.fromkeys(out))
+
+    def _finishes(self, node: Node, loop: set[Node]) -> bool:
+        """Whether a value outside a loop follows from the loop's values of the same step alone."""
+        if node in loop or not (node.op.name in VIEWS or isinstance(node.op, Elementwise | Blend)):
+            return False
+        inputs = [u for u in self.inputs(node) if not u.op.leaf]
+        return bool(inputs) and all(u in loop or self._finishes(u, loop) for u in inputs)
 
     @property
     def _computed(self) -> list[Node]:
@@ -156,7 +176,7 @@ def optimised(graph: Graph, bound: Binding, optimise: Iterable[str]) -> tuple[Gr
         "fuse": fuse,
         "stack": stack,
         "hoist": hoist,
-        "pack": pack,
+        "pack": partial(pack, bound=bound),
         "augment": partial(augment, bound=bound),
     }
     passes = [inline, *(chosen[name] for name in chosen if name in optimise), separate]
@@ -212,7 +232,7 @@ def _place(plan: Plan) -> None:
         if (
             node in plan.part
             or node in plan.ahead
-            or any(node is joint for joint, _, _ in plan.ahead.values())
+            or any(node is plan.whole(joint) for joint, _, _ in plan.ahead.values())
         ):
             continue
         inner = nest and not node.op.structural and not isinstance(node.op, Symbol)
@@ -251,7 +271,7 @@ def _join(plan: Plan, delays: dict[Node, list[Node]]) -> None:
 def _in_place(plan: Plan, joint: Node, u: Node, delays: dict[Node, list[Node]], once: bool = True) -> bool:
     """Whether a value can be computed where it lies in a concatenation."""
     computed = not (u.op.leaf or u.op.structural or u.op.name in VIEWS)
-    free = u not in plan.part and u not in delays and all(u is not j for j, _, _ in plan.ahead.values())
+    free = u not in plan.part and u not in delays
     alike = plan.axes(u) == plan.axes(joint) and plan.nest(u) == plan.nest(joint)
     alike = alike and plan.chunk_of.get(u) is plan.chunk_of.get(joint)
     return computed and free and alike and plan.inputs(joint).count(u) == once

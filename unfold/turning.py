@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from unfold.axis import Axis
+from unfold.blending import Blend
 from unfold.dependence import Loop
 from unfold.node import Node, Symbol
 from unfold.op import Elementwise
@@ -54,7 +55,7 @@ def _alike(plan: Plan, node: Node) -> Iterable[Node]:
     if isinstance(node.op, Structural):
         inputs = [plan.resolve(node.inputs[0])]
     else:
-        known = isinstance(node.op, Elementwise | Fan | Concat) or node.op.name == "narrow"
+        known = isinstance(node.op, Elementwise | Blend | Fan | Concat) or node.op.name == "narrow"
         inputs = plan.inputs(node) if known else []
     return [u for u in inputs if not u.op.leaf]
 
@@ -62,7 +63,7 @@ def _alike(plan: Plan, node: Node) -> Iterable[Node]:
 def _worthy(loop: Loop, axis: Axis) -> bool:
     """Whether a loop works on pieces of vectors, and does nothing that wants its values in rows."""
     nodes = [n for n in loop.nodes if not isinstance(n.op, Symbol)]
-    plain = (Elementwise, Contract, Concat, Fan, Delay)
+    plain = (Elementwise, Contract, Concat, Blend, Fan, Delay)
     known = all(isinstance(n.op, plain) or n.op.name == "narrow" for n in nodes)
     vectors = all(len(n.shape) < 2 and axis in n.axes for n in nodes)
     return known and vectors and any(n.op.name == "narrow" and n.shape for n in nodes)

@@ -36,8 +36,9 @@ class Places(Reuse):
             return self.span(whole, joint, joint.op.dim, slice(start, stop), self.wish(node))
         if node in self.plan.ahead:
             return self.place_ahead(node)
-        if any(joint is node for joint, _, _ in self.plan.ahead.values()):
-            self.place_ahead(next(u for u, (joint, _, _) in self.plan.ahead.items() if joint is node))
+        leading = [u for u, (joint, _, _) in self.plan.ahead.items() if self.plan.whole(joint) is node]
+        if leading:
+            self.place_ahead(leading[0])
             return self.vars[node]
         if node in self.plan.rows:
             letters = self.letters(node, whole=False)
@@ -85,6 +86,9 @@ class Places(Reuse):
     def place_ahead(self, node: Node) -> Var:
         """The place of a value in the concatenation that the next step reads."""
         joint, start, stop = self.plan.ahead[node]
+        while joint in self.plan.part:
+            joint, at, _ = self.plan.part[joint]
+            start, stop = at + start, at + stop
         letters, axis = self.letters(joint), self.plan.nest(node)[0].direction[0][0]
         shape = self.extent(letters, joint)
         room = [n + 1 if x == axis else n for x, n in zip(letters, shape, strict=True)]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from unfold.augmenting import SMALL
 from unfold.axis import Axis
 from unfold.backends.places import Places
 from unfold.backends.products import emit_product
 from unfold.backends.storage import Letter, Letters, Var
+from unfold.blending import Blend
 from unfold.node import Node
 from unfold.op import Along, Elementwise
 from unfold.ops.index import Take
@@ -19,7 +20,7 @@ from unfold.ops.linear import Contract
 from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
 from unfold.packing import Fan
-from unfold.passes import SumOfProducts, SumOfScatters
+from unfold.passes import SMALL, SumOfProducts, SumOfScatters
 from unfold.plan import CannotPlan
 from unfold.trace import Ref, trace
 
@@ -44,6 +45,8 @@ class Values(Places):
             pass
         elif isinstance(op, Fan) and alike:
             self.fan(node, out)
+        elif isinstance(op, Blend) and alike:
+            self.blend(node, op.count, out)
         elif op.name == "sum" and isinstance(op, Along) and alike:
             self.total(node, op, out)
         elif isinstance(op, Take | SumOfScatters) and self.rows_at(node, out):
@@ -242,7 +245,7 @@ class Values(Places):
                 total = self.scratch(self.var(node.inputs[0]), x.shadow.dtype, 0)
                 source.ufunc("add", [x, self.aligned(terms[1], letters, 1)], total)
                 x = total
-            flat = self.flattened(x) if source.loops and count * source.row(x).size <= SMALL else None
+            flat = self.flattened(x, 1) if source.loops and count * source.row(x).size <= SMALL else None
         if flat is not None:
             repeated = self.repeated(flat, count)
             source.ufunc("multiply", [self.shaped(repeated, source.row(out).shape, letters), k], out)
@@ -263,24 +266,51 @@ class Values(Places):
         row = self.source.row(rows)
         spot = ("repeated", count, row.shape)
         if spot not in self.spare:
-            name = self.source.name("repeat")
-            self.source.prepare.append(f"{name} = np.ones({(count, len(row))}, dtype)")
-            self.spare[*spot, "by"] = Var(name, ("count", 0), np.empty((count, len(row))), True)
             self.spare[spot] = self.source.buffer("repeated", ("count", 0), (count, row.shape[1]), row.dtype)
-        self.source.dot(self.spare[*spot, "by"], rows, self.spare[spot])
+        self.source.dot(self.filled("ones", count, len(row)), rows, self.spare[spot])
         return self.spare[spot]
+
+    def filled(self, wish: str, *shape: int) -> Var:
+        """An array of ones, or of halves."""
+        key = (wish, shape)
+        if key not in self.spare:
+            name, value = self.source.name(wish), {"ones": 1, "halves": 0.5}[wish]
+            self.source.prepare.append(f"{name} = np.full({shape}, {value}, dtype)")
+            self.spare[key] = Var(name, ("count", 0)[: len(shape)], np.empty(shape), True)
+        return self.spare[key]
+
+    def blend(self, node: Node, count: int, out: Var) -> None:
+        """Half the sum of values that lie end to end."""
+        source, (u,) = self.source, self.plan.inputs(node)
+        looped = {loop.axis for loop in source.loops}
+        letters = tuple(x for x in out.letters if x not in looped)
+        x, half = self.aligned(u, letters, 1), self.number(0.5, out.shadow.dtype)
+        rows = self.flattened(x, count) if source.loops and source.row(x).size <= SMALL else None
+        target = self.flattened(out) if rows is not None else None
+        if rows is not None and target is not None:
+            source.dot(self.filled("halves", count), rows, target)
+            return
+        size = self.plan.shape(node)[0]
+        first, second, *rest = (self.span(x, u, -1, slice(k * size, (k + 1) * size)) for k in range(count))
+        source.ufunc("add", [first, second], out)
+        for term in rest:
+            source.ufunc("add", [out, term], out)
+        source.ufunc("multiply", [out, half], out)
 
     def shaped(self, var: Var, shape: tuple[int, ...], letters: Letters) -> Var:
         """A view of another shape."""
         text = f"{{}}.reshape({', '.join(map(str, shape))})"
         return self.source.view(var, text, var.shadow.reshape(shape, copy=False), letters)
 
-    def flattened(self, var: Var, count: int = 1) -> Var | None:
-        """The rows of a variable as (count, n) each; None where that would copy."""
+    def flattened(self, var: Var, *counts: int) -> Var | None:
+        """The rows of a variable as (n,) each, or (count, n); None where that would copy."""
         ahead = [d for d, x in enumerate(var.letters) if any(x == loop.axis for loop in self.source.loops)]
-        shape = (*(var.shadow.shape[d] for d in ahead), count, self.source.row(var).size // count)
+        shape = [var.shadow.shape[d] for d in ahead]
+        shape += [*counts, self.source.row(var).size // math.prod(counts)]
         try:
-            return self.shaped(var, shape, (*(var.letters[d] for d in ahead), "row", 0))
+            return self.shaped(
+                var, tuple(shape), (*(var.letters[d] for d in ahead), *["row" for _ in counts], 0)
+            )
         except ValueError:
             return None
 
