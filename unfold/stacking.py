@@ -150,7 +150,7 @@ def pieces_of(whole: Node, sizes: list[Dim], dim: int) -> list[Node]:
 
 @dataclass(frozen=True)
 class _Use:
-    """The one elementwise operation that a piece goes into, and where."""
+    """An elementwise operation that a piece goes into, and where."""
 
     piece: Node
     user: Node
@@ -201,33 +201,27 @@ def _in_order(pieces: list[Node]) -> list[Node]:
 
 
 def _runs(graph: Graph, pieces: list[Node]) -> Iterable[list[_Use]]:
-    """Neighbours that go into the same operation and nothing else."""
-    run: list[_Use] = []
-    for piece in [*pieces, None]:
-        use = _only_use(graph, piece) if piece is not None else None
-        alike = (
-            use
-            and run
-            and (use.user.op, use.place, len(use.user.inputs))
-            == (
-                run[0].user.op,
-                run[0].place,
-                len(run[0].user.inputs),
-            )
-        )
-        if run and not alike:
-            if len(run) > 1:
-                yield run
-            run = []
-        if use:
-            run.append(use)
+    """Neighbours that go into the same operation."""
+    alike: dict[tuple[object, ...], dict[int, _Use]] = {}
+    for k, piece in enumerate(pieces):
+        for use in _uses(graph, piece):
+            alike.setdefault((use.user.op, use.place, len(use.user.inputs)), {}).setdefault(k, use)
+    for found in alike.values():
+        for _, run in itertools.groupby(enumerate(sorted(found)), key=lambda pair: pair[1] - pair[0]):
+            uses = [found[k] for _, k in run]
+            if len(uses) > 1:
+                yield uses
 
 
-def _only_use(graph: Graph, piece: Node) -> _Use | None:
+def _uses(graph: Graph, piece: Node) -> Iterable[_Use]:
+    """The one elementwise operation that a piece goes into; or those of several that need but numbers
+    beside it."""
     users = graph.users.get(piece, [])
-    if len(users) != 1 or not isinstance(users[0].op, Elementwise) or users[0].shape != piece.shape:
-        return None
-    return _Use(piece, users[0], next(i for i, u in enumerate(users[0].inputs) if u is piece))
+    for user in users:
+        others = [u for u in user.inputs if u is not piece]
+        fits = isinstance(user.op, Elementwise) and user.shape == piece.shape
+        if fits and (len(users) == 1 or (others and all(_same_number(u, u) for u in others))):
+            yield _Use(piece, user, user.inputs.index(piece))
 
 
 def _together(graph: Graph, whole: Node, run: list[_Use], part_of: Mapping[Node, int]) -> Node | None:
