@@ -62,7 +62,8 @@ def pair(graph: Graph) -> tuple[Replaced, Replaced]:
 
 
 def gates(graph: Graph, bound: Binding) -> tuple[Replaced, Replaced]:
-    """In small loops, gates by their tanh alone, where all that they are multiplied with can be blended."""
+    """In small loops, gates by their tanh alone, where all that they are multiplied with can be blended
+    in fewer calls than the gates themselves would take."""
     part_of, cyclic = loops_of(graph)
     out: Replaced = {}
     for sigmoid in graph.order:
@@ -71,30 +72,35 @@ def gates(graph: Graph, bound: Binding) -> tuple[Replaced, Replaced]:
             continue
         pieces = [u for u in graph.users[sigmoid] if part_of[u] == part_of[sigmoid]]
         uses = {p: [u for u in graph.users[p] if part_of[u] == part_of[p]] for p in pieces}
-        found: Replaced = {}
-        left = [u for users in uses.values() for u in users]
-        plain = all(isinstance(p.op, Narrow) and len(p.shape) == 1 for p in pieces)
-        while left and plain:
-            product = left.pop()
-            new = None
-            for node in graph.users[product]:
-                for s, f, g, i in _products(graph, node):
-                    if new is None and f in uses and i in uses and is_step_back(graph, s):
-                        new = _blended(s, _piece(inner, f), g, _piece(inner, i), part_of)
-                        if new is not None:
-                            found[node] = new
-                            left = [u for u in left if u not in node.inputs]
-            if new is None and product.op.name == "multiply" and product not in found:
-                gate, value = sorted(product.inputs, key=lambda u: u not in uses)
-                if value.shape != product.shape or set(value.axes) != set(product.axes) or value in uses:
-                    break
-                joint = apply(Concat(-1), value, _piece(inner, gate) * value)
-                new = found[product] = apply(Blend(2, value.shape[-1]), joint)
-            if new is None:
-                break
-        else:
-            out |= found
+        if all(isinstance(p.op, Narrow) and len(p.shape) == 1 for p in pieces):
+            out |= _blends(graph, inner, uses, part_of)
     return out, {}
+
+
+def _blends(
+    graph: Graph, inner: Node, uses: Mapping[Node, list[Node]], part_of: Mapping[Node, int]
+) -> Replaced:
+    """What replaces all that the loop multiplies the pieces of a gate with; nothing where it does more
+    than that, or more than one product would be blended alone, which takes a call more."""
+    found: Replaced = {}
+    alone = 0
+    for product in [u for users in uses.values() for u in users]:
+        sums = [
+            (node, _blended(s, _piece(inner, f), g, _piece(inner, i), part_of))
+            for node in graph.users[product]
+            for s, f, g, i in _products(graph, node)
+            if f in uses and i in uses and is_step_back(graph, s)
+        ]
+        node, new = next(((node, new) for node, new in sums if new is not None), (product, None))
+        if new is None and product.op.name == "multiply":
+            gate, value = sorted(product.inputs, key=lambda u: u not in uses)
+            if value.shape == product.shape and set(value.axes) == set(product.axes) and value not in uses:
+                joint = apply(Concat(-1), value, _piece(inner, gate) * value)
+                new, alone = apply(Blend(2, value.shape[-1]), joint), alone + 1
+        if new is None or alone > 1:
+            return {}
+        found[node] = new
+    return found
 
 
 def _tanh(node: Node) -> Node | None:

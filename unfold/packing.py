@@ -203,6 +203,7 @@ def _packed(
     order = [*inside, *rest] if last else [*rest, *inside]
     fixed = [functools.reduce(lambda a, b: a * b, factors[u][1]) for u in order]
     alone = base.op.name == "add" and graph.users[base] == members and len(base.inputs) == 2
+    alone = alone and base not in graph.outputs.values()
     terms = sorted(base.inputs, key=lambda u: not isinstance(u.op, Delay)) if alone else [base]
     terms = terms if all(u.shape == base.shape for u in terms) else [base]
     product = apply(Fan(len(order)), *terms, concat(fixed, -1))

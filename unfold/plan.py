@@ -279,6 +279,7 @@ def _in_place(plan: Plan, joint: Node, u: Node, delays: dict[Node, list[Node]], 
 
 def _borrow(plan: Plan, delays: dict[Node, list[Node]]) -> None:
     """A term of a fan is written into the room beside the other term, once the step has read it."""
+    outputs = {plan.resolve(u) for u in plan.graph.outputs.values()}
     for joint in plan.graph.order:
         rooms = [u for u in plan.inputs(joint) if isinstance(u.op, Room)]
         ahead = [(s, start) for s, (j, start, _) in plan.ahead.items() if j is joint]
@@ -291,7 +292,8 @@ def _borrow(plan: Plan, delays: dict[Node, list[Node]]) -> None:
                 continue
             x, y = plan.inputs(fan)[:2]
             size, start = plan.shape(y)[0], at + x.op.at_sizes(plan.bound.sizes).parameters["start"]
-            alone = plan.users[y] == [fan] and _in_place(plan, joint, y, delays, once=False)
+            alone = plan.users[y] == [fan] and y not in outputs
+            alone = alone and _in_place(plan, joint, y, delays, once=False)
             block = math.prod(plan.shape(y)) == _numbers(plan, y) or y in plan.turned
             if alone and block and size == plan.shape(rooms[0])[0] and abs(place - start) == size:
                 plan.part[y] = (joint, place, place + size)

@@ -20,6 +20,7 @@ from unfold.op import Along, Elementwise
 from unfold.ops.index import Narrow
 from unfold.ops.linear import Contract
 from unfold.ops.shape import Concat
+from unfold.ops.time import Delay
 from unfold.passes import Passed, SumOfProducts, loops_of
 
 Replaced = dict[Node, Node]
@@ -116,15 +117,23 @@ def _onward(graph: Graph, node: Node, part_of: Mapping[Node, int], cyclic: set[i
 
 
 def _chain(graph: Graph, node: Node) -> tuple[str, ...]:
-    """What happens to a value next: pieces that go on alike should lie side by side."""
+    """What happens to a value next: pieces that go on alike should lie side by side, and among them
+    f and i of f * s[t-1] + i * g, in this order."""
     names: list[str] = []
+    products: list[Node] = []
     for _ in range(5):
         users = graph.users.get(node, [])
-        names.append(",".join(sorted(u.op.name for u in users)) if len(users) != 1 else users[0].op.name)
+        names.append(",".join(sorted(u.op.name for u in users)))
+        products = [u for u in users if u.op.name == "multiply"]
         if len(users) != 1:
             break
         node = users[0]
-    return tuple(names)
+
+    def of_old(product: Node) -> bool:
+        return product.op.name == "multiply" and any(isinstance(v.op, Delay) for v in product.inputs)
+
+    beside = [w for u in products for v in graph.users.get(u, []) if v.op.name == "add" for w in v.inputs]
+    return (*names, "2" if any(map(of_old, products)) else "1" if any(map(of_old, beside)) else "0")
 
 
 def concat(nodes: list[Node], dim: int) -> Node:

@@ -303,8 +303,13 @@ class Values(Places):
         return self.source.view(var, text, var.shadow.reshape(shape, copy=False), letters)
 
     def flattened(self, var: Var, *counts: int) -> Var | None:
-        """The rows of a variable as (n,) each, or (count, n); None where that would copy."""
-        ahead = [d for d, x in enumerate(var.letters) if any(x == loop.axis for loop in self.source.loops)]
+        """The rows of a variable as (n,) each, or (count, n) with the count along the value; None where
+        that would copy."""
+        looped = {loop.axis for loop in self.source.loops}
+        ahead = [d for d, x in enumerate(var.letters) if x in looped]
+        own = [n for n, x in zip(var.shadow.shape, var.letters, strict=True) if x not in looped]
+        if 0 in var.letters and math.prod(own[: var.letters.index(0) - len(ahead)]) != 1:
+            return None  # several values side by side
         shape = [var.shadow.shape[d] for d in ahead]
         shape += [*counts, self.source.row(var).size // math.prod(counts)]
         try:
