@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 from test_errors import said
 
@@ -98,3 +99,19 @@ def test_every_error_is_an_unfold_error_and_a_value_error_with_a_docstring():
         assert issubclass(kind, UnfoldError)
         assert issubclass(kind, ValueError)
         assert kind.__doc__
+
+
+@pytest.mark.parametrize("backend", ["numpy", "reference"])
+@pytest.mark.parametrize("bad", [5, -6, 99])
+def test_an_index_that_chooses_nothing_is_named_with_what_it_chooses_from(backend, bad, t):
+    x, y = uf.input("x", over=t, dtype=int), uf.input("y", over=t, dtype=int)
+    table = uf.param("E", "words", "classes")
+    loss = uf.cross_entropy(uf.embedding(table, x[t]), y[t])
+    run = uf.graph(loss=uf.sum(loss, over=t)).compile(backend=backend)
+    given = {"E": np.zeros((3, 5)), "x": np.array([0, 1, 2]), "y": np.array([0, 4, 1])}
+    for _ in range(2):  # the second call checks less
+        run(**given)
+        with pytest.raises(uf.BadIndex, match=rf"y holds {bad}, but cross_entropy\(.*from 5 classes: 0 to 4"):
+            run(**given | {"y": np.array([0, bad, 1])})
+        with pytest.raises(IndexError, match=rf"x holds {bad}, but .* chooses from 3 words: 0 to 2"):
+            run(**given | {"x": np.array([0, bad, 1])})

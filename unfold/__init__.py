@@ -12,6 +12,7 @@ from unfold.check import check as check
 from unfold.checkpointing import checkpoint as checkpoint
 from unfold.diagnose import diagnose as diagnose
 from unfold.elaborate import graph as graph
+from unfold.errors import BadIndex as BadIndex
 from unfold.errors import BadName as BadName
 from unfold.errors import BindingError as BindingError
 from unfold.errors import DefinitionError as DefinitionError

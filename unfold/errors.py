@@ -89,6 +89,10 @@ class NotAGraph(UnfoldError):
     """A text that is no graph as `to_json` writes it: foreign, damaged, or of another version."""
 
 
+class BadIndex(BindingError, IndexError):
+    """An index in an array of a call (a class, a word) that is none of what it chooses from."""
+
+
 class OutOfRange(UnfoldError):
     """A fixed read (`h[3]`) that lies outside the sequence at hand."""
 

@@ -18,10 +18,10 @@ from unfold.backends import modules, reference
 from unfold.backends import numpy as printed
 from unfold.backends.reference import Reference
 from unfold.binding import Array, Binding, bind, example
-from unfold.errors import BindingError, DefinitionError, OutOfRange, UnfoldError, UnknownName
+from unfold.errors import BadIndex, BindingError, DefinitionError, OutOfRange, UnfoldError, UnknownName
 from unfold.graph import Graph, Wrt
-from unfold.node import Input, Named, Node, constant
-from unfold.ops.time import zeros
+from unfold.node import Input, Named, Node, Symbol, constant
+from unfold.ops.time import Structural, zeros
 from unfold.passes import OPTIMISATIONS
 from unfold.plan import CannotPlan
 
@@ -73,13 +73,19 @@ def _function(graph: Graph, backend: str, optimise: tuple[str, ...] | None) -> C
         if form != same_form and tuple(form) in known:
             same_form, run = latest[0] = form, known[tuple(form)]
         if form and form == same_form:
-            return Result(run(arrays))
+            try:
+                return Result(run(arrays))
+            except IndexError as error:
+                raise _bad_index(graph, bind(graph, arrays)) or error from None
         bound = bind(graph, arrays)
         lengths = tuple(bound.extents.items())  # the call itself may say how long an axis is
         key = (lengths, *((name, a.shape, a.dtype) for name, a in bound.arrays.items()))
         if key not in made:
             made[key] = _build(graph, bound, backend, optimise)
-        outputs = made[key](bound)
+        try:
+            outputs = made[key](bound)
+        except IndexError as error:
+            raise _bad_index(graph, bound) or error from None
         same = all(
             arrays[name] is a or arrays[name].dtype == a.dtype
             for name, a in bound.arrays.items()
@@ -94,6 +100,27 @@ def _function(graph: Graph, backend: str, optimise: tuple[str, ...] | None) -> C
         return Result(_regroup(outputs) if steps else outputs)
 
     return call
+
+
+def _bad_index(graph: Graph, bound: Binding) -> BadIndex | None:
+    """Which array of a call chooses what is not there."""
+    for node in graph.order:
+        if node.op.name not in ("take", "cross_entropy"):
+            continue
+        source, leaf = node.inputs
+        while isinstance(leaf.op, Symbol | Structural):
+            leaf = graph.inputs_of(leaf)[0]
+        if not isinstance(leaf.op, Named):
+            continue
+        dim = source.shape[0 if node.op.name == "take" else -1]
+        size, array = dims.evaluate(dim, bound.sizes), bound.leaf(leaf)
+        bad = array[(array < -size) | (array >= size)]
+        if bad.size:
+            what = f"{size} {dim}" if isinstance(dim, str) else f"{size}"
+            place = f" ({node.where})" if node.where else ""
+            text = f"{leaf.op.label} holds {bad.flat[0]}, but {node} chooses from {what}: 0 to {size - 1}"
+            return BadIndex(text + place)
+    return None
 
 
 def _build(

@@ -67,30 +67,33 @@ class SoftmaxCrossEntropy:
     NEAR = 16
 
     def __init__(self, rows: int, classes: int, dtype: Any) -> None:
-        self.rows, self.ones = np.arange(rows), np.ones(classes, dtype)
-        self.top, self.least, self.one = np.empty((), dtype), np.empty((), dtype), np.array(1, dtype)
+        self.first, self.labels = np.arange(rows) * classes, np.arange(classes)
+        self.ones, self.one = np.ones(classes, dtype), np.array(1, dtype)
+        self.top, self.least, self.chosen = np.empty((), dtype), np.empty((), dtype), np.empty(rows, dtype)
         self.tops, self.total = np.empty((rows, 1), dtype), np.empty(rows, dtype)
 
     def __call__(self, o: Array, y: Array, loss: Array, slope: Array) -> None:
         n, out = len(o), slope  # the last part of an axis may be short
-        tops, total = self.tops[:n], self.total[:n]
-        near: Any = False
+        tops, total, chosen = self.tops[:n], self.total[:n], self.chosen[:n]
+        near = False
         if o.size:
             numbers = o.reshape(-1)
-            np.maximum.reduce(numbers, 0, out=self.top)
-            np.minimum.reduce(numbers, 0, out=self.least)
-            near = self.top - self.least < self.NEAR
+            np.maximum.reduce(numbers, out=self.top)
+            np.minimum.reduce(numbers, out=self.least)
+            near = self.top.item() - self.least.item() < self.NEAR
         if not near:
             np.maximum.reduce(o, 1, out=tops, keepdims=True)
         np.subtract(o, self.top if near else tops, out)
-        at = (self.rows[:n], y)
-        chosen = out[at]
+        at, numbers = self.labels.take(y), out.reshape(-1)  # those below zero count from the end
+        np.add(at, self.first[:n], at)
+        numbers.take(at, 0, chosen, "wrap")
         np.exp(out, out)
         out.dot(self.ones, total)
         np.log(total, loss)
         np.subtract(loss, chosen, loss)
         np.divide(out, total[:, None], out)
-        out[at] = np.subtract(out[at], self.one, chosen)
+        numbers.take(at, 0, chosen, "wrap")
+        numbers[at] = np.subtract(chosen, self.one, chosen)
 
 
 class Softmax:
