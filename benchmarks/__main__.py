@@ -12,7 +12,7 @@ from benchmarks.models import MODELS, SIZES, TOO_LARGE
 
 RESULTS = Path(__file__).parent / "results"
 CLOCK = "cpu: processor time of all threads, for one thread on a machine that others use too"
-KINDS = ("speed", "build", "memory", "compile", "scaling")
+KINDS = ("speed", "build", "memory", "compile", "scaling", "profile")
 
 
 def words(known: tuple[str, ...] | None = None):  # type: ignore[no-untyped-def]

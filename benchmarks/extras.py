@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks import isolated, machine, measure, models, peers, report
 from benchmarks.models import SIZES, Size
+from benchmarks.profile import profile
 
 Rows = list[dict[str, Any]]
 PYTHON_LOOPS = ("naive NumPy", "PyTorch eager", "HIPS autograd", "MyGrad")
@@ -189,6 +190,7 @@ KINDS: dict[str, tuple[str, Callable[[argparse.Namespace], Rows]]] = {
     "memory": ("Memory", memory),
     "compile": ("Time to first gradient", compiling),
     "scaling": ("Time against T", scaling),
+    "profile": ("Where the time goes", profile),
 }
 
 
