@@ -165,3 +165,29 @@ def arrays(graph: Any) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     free = {a.name: STEPS for a in graph.axes}
     return {k: rng.standard_normal(a.shape) for k, a in example(graph, free).arrays.items()}
+
+
+def nested(seed: int, inner: bool) -> tuple[Any, dict[str, Any]]:
+    """A random system over two axes in which the inner loop is retimed, or the outer one, and arrays."""
+    rng = np.random.default_rng(seed)
+    i, j = uf.axis("i"), uf.axis("j")
+    n, ahead = int(rng.integers(1, 4)), int(rng.integers(1, 3))
+    x, W = uf.input("x", n, over=(i, j)), uf.param("W", n, n)
+    h, g, s = (uf.var(k, n, over=(i, j)) for k in "hgs")
+    for v in (h, g, s):
+        v[0, j] = 0.5
+        v[-1, j] = v[-2, j] = v[i.last + 1, j] = v[i.last + 2, j] = 0
+        v[i, 0] = v[i, -1] = v[i, -2] = v[i, j.last + 1] = v[i, j.last + 2] = 0.1
+    if inner:
+        h[i, j] = uf.tanh(W @ g[i, j + ahead] + h[i - int(rng.integers(1, 3)), j] + x[i, j])
+        g[i, j] = uf.tanh(h[i, j - ahead - 1] + (s[i, j] if rng.random() < 0.5 else s[i, j - 1]))
+        s[i, j] = uf.sin(h[i - 1, j] + (g[i - 1, j] if rng.random() < 0.5 else s[i, j - 1]))
+    else:
+        h[i, j] = uf.tanh(W @ g[i + ahead, j] + h[i, j - 1] + x[i, j])
+        g[i, j] = uf.tanh(h[i - ahead - 1, j] + s[i - 1, j])
+        s[i, j] = uf.sin(s[i, j - 1])
+    graph = uf.graph(loss=uf.sum(uf.sum(uf.sum(h[i, j] * g[i, j], over=j), over=i)), h=h[i, j])
+    graph, batch = (graph.batch("n"), (2,)) if rng.random() < 0.4 else (graph, ())
+    shape = (int(rng.integers(1, 5)), int(rng.integers(1, 6)), *batch, n)
+    weights = {k: v + 0.2 * rng.standard_normal(v.shape) for k, v in graph.init(seed=seed).items()}
+    return graph, weights | {"x": rng.standard_normal(shape)}

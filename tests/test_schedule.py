@@ -177,17 +177,24 @@ def test_a_wavefront_is_left_to_the_reference():
     assert graph(i=2, j=3).h.tolist() == [[1, 1, 3], [2, 4, 1]]
 
 
-def test_a_retimed_loop_inside_another_is_left_to_the_reference():
-    i, j = uf.axis("i"), uf.axis("j")
-    g, h = uf.var("g", over=(i, j)), uf.var("h", over=(i, j))
-    for v in (g, h):
-        v[0, j] = v[i, 0] = v[i, -1] = v[i, j.last + 1] = 0
-    h[i, j] = g[i, j + 1] + h[i - 1, j]
-    g[i, j] = h[i, j - 2] + 1
-    graph = uf.graph(h=h[i, j])
-    with pytest.raises(CannotPlan, match=r"^a retimed loop inside another$"):
-        plan(graph, example(graph, {}), ())
-    assert graph(i=2, j=3).h.tolist() == [[1, 2, 0], [2, 5, 0]]
+def nests(items: Any, around: tuple[bool, ...] = ()) -> set[tuple[bool, ...]]:
+    """For each loop, which of it and those around it are retimed, the outermost first."""
+    out: set[tuple[bool, ...]] = set()
+    for item in items:
+        if isinstance(item, Loop):
+            here = (*around, len(set(item.offsets.values())) > 1)
+            out |= {here} | nests(item.body, here)
+    return out
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("inner", [True, False])
+def test_a_retimed_loop_may_lie_inside_another_or_around_one(seed, inner):
+    graph, arrays = loop_systems.nested(seed, inner)
+    joint = _joint(graph, "loss", None)
+    made = plan(joint, bind(joint, arrays), OPTIMISATIONS)
+    assert ((False, True) if inner else (True, False)) in nests(made.schedule)
+    agree(joint, arrays, 1e-9)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

@@ -191,8 +191,6 @@ def _walk(plan: Plan, items: Iterable[Node | Loop], nest: list[Loop]) -> None:
         if isinstance(item, Loop):
             if len(item.direction) > 1 or abs(item.direction[0][1]) != 1:
                 raise CannotPlan(f"a wavefront over {', '.join(a.name for a, _ in item.direction)}")
-            if nest and len(set(item.offsets.values())) > 1:
-                raise CannotPlan("a retimed loop inside another")
             _walk(plan, item.body, [*nest, item])
         else:
             plan._nests[item] = nest

@@ -124,9 +124,10 @@ class Printer(Values):
         here.at, here.first, here.last = self.source.name("k"), -max(offsets), size - min(offsets)
         told: int | None = None
         for item in loop.body:
-            if isinstance(item, dependence.Loop):
-                raise CannotPlan("a loop inside a retimed one")
-            offset, before = loop.offsets[item], len(here.body)
+            nodes = item.nodes if isinstance(item, dependence.Loop) else [item]
+            offset, before = loop.offsets[nodes[0]], len(here.body)
+            if any(loop.offsets[n] != offset for n in nodes):
+                raise CannotPlan("a loop over values of different steps inside a retimed one")
             self.items([item])
             if len(here.body) > before and offset != told:
                 told, moved = offset, f"{here.at}_step {'+' if offset >= 0 else '-'} {abs(offset)}"
