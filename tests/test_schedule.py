@@ -19,6 +19,7 @@ from test_plan import agree
 import unfold as uf
 from unfold import chunking
 from unfold.augmenting import Room
+from unfold.backends.comments import equations
 from unfold.binding import bind, example
 from unfold.dependence import Loop
 from unfold.errors import UnfoldError
@@ -201,7 +202,7 @@ def test_a_retimed_loop_may_lie_inside_another_or_around_one(seed, inner):
 def test_every_step_belongs_to_the_equation_it_leads_to(name):
     made = planned(name)
     texts = {label: f"equation of {label}" for label in made.labels.values()}
-    told = made.equations(texts)
+    told = equations(made, texts)
     for node, text in told.items():
         if node in made.labels:
             assert text == texts[made.labels[node]]

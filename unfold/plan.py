@@ -8,8 +8,7 @@ front or behind, so that a delayed read is a view), or in a row that each step o
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -17,13 +16,11 @@ from unfold import dims
 from unfold.augmenting import Room, augment
 from unfold.axis import Axis
 from unfold.binding import Binding
-from unfold.blending import Blend
 from unfold.chunking import Chunk, chunked
 from unfold.dependence import Loop, Schedule, schedule
 from unfold.errors import UnfoldError
 from unfold.graph import Graph
 from unfold.node import Node, Symbol
-from unfold.op import Elementwise
 from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
 from unfold.packing import Fan, pack
@@ -60,53 +57,10 @@ class Plan:
     inner: Axis | None = None  # behind the dimensions of the values in `turned`
     turned: set[Node] = field(default_factory=set)
 
-    def equations(self, texts: Mapping[str, str]) -> dict[Node, str]:
-        """For each node, the equation it is part of: its own, or that of what it leads to."""
-        out: dict[Node, str] = {}
-        for node in reversed(self._computed):
-            if node in self.labels and self.labels[node] in texts:
-                out[node] = texts[self.labels[node]]
-            elif text := next((out[u] for u in self.users.get(node, []) if u in out), None):
-                out[node] = text
-        return out
-
-    def told(
-        self, nodes: Iterable[Node], texts: Mapping[Node, str], all_texts: Mapping[str, str]
-    ) -> list[str]:
-        """The equations of a loop: those of its nodes, and of what they read that went into others
-        (the gates of an LSTM are one value) or is finished for all steps after the loop."""
-        nodes = set(nodes)
-        named = {self.labels[n]: n for n in self._computed if n in self.labels}
-        elsewhere = {label for label, n in named.items() if not self._finishes(n, nodes)}
-        others = {n[:-1]: n for n in all_texts if n.endswith("]") and n not in elsewhere}
-        chosen = {self.labels[n] for n in self._computed if n in nodes and n in self.labels and n in texts}
-        reads = {label: text.partition(" = ")[2] for label, text in all_texts.items()}
-
-        def found(start: str, ends: str, label: str) -> bool:
-            return bool(re.search(rf"(?<!\w){re.escape(start)}[{ends}]", reads[label]))
-
-        left = [label for label in chosen if label in all_texts]
-        while left:
-            label = left.pop()
-            more = [n for start, n in others.items() if n not in chosen and found(start, "],+-", label)]
-            chosen |= {*more}
-            left += more
-        left = [label for label in all_texts if label in chosen][::-1]
-        out: list[str] = []
-        while left:  # each after what it reads of its own step
-            ready = [n for n in left if not any(m != n and found(m.rstrip("]"), "],", n) for m in left)]
-            out.append(all_texts[left.pop(left.index((ready or left)[0]))])
-        return list(dict.fromkeys(out))
-
-    def _finishes(self, node: Node, loop: set[Node]) -> bool:
-        """Whether a value outside a loop follows from the loop's values of the same step alone."""
-        if node in loop or not (node.op.name in VIEWS or isinstance(node.op, Elementwise | Blend)):
-            return False
-        inputs = [u for u in self.inputs(node) if not u.op.leaf]
-        return bool(inputs) and all(u in loop or self._finishes(u, loop) for u in inputs)
-
     @property
-    def _computed(self) -> list[Node]:
+    def computed(self) -> list[Node]:
+        """The nodes in the order of the schedule."""
+
         def nodes(items: Iterable[Node | Loop]) -> Iterable[Node]:
             for item in items:
                 yield from nodes(item.body) if isinstance(item, Loop) else [item]

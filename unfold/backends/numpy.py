@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from unfold.backends.comments import equations
 from unfold.backends.jit import JitSource
 from unfold.backends.modules import load, module
 from unfold.backends.printer import Printer
@@ -155,7 +156,7 @@ def source(
     texts |= {
         name: f"{name} = {expression(u)}" for name, u in graph.outputs.items() if not isinstance(u.op, Symbol)
     }
-    printer = Printer(work, work.equations(texts), out, texts=texts)
+    printer = Printer(work, equations(work, texts), out, texts=texts)
     printer.print()
     if isinstance(out, JitSource):
         out.finish()

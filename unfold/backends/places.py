@@ -69,9 +69,10 @@ class Places(Reuse):
 
     def given(self, node: Node) -> bool:
         """Whether a value is a result, or a result looks at it."""
-        return node in self.keep or any(
-            self.given(u) for u in self.plan.users.get(node, []) if u.op.name in VIEWS
-        )
+        seen = [node]
+        for u in seen:
+            seen += [v for v in self.plan.users.get(u, []) if v.op.name in VIEWS]
+        return not self.keep.isdisjoint(seen)
 
     def padded_place(self, node: Node, wish: str) -> Var:
         """A buffer with room for the boundary values of delayed reads."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from unfold import dependence
 from unfold.axis import Axis
+from unfold.backends import comments
 from unfold.backends.storage import Loop, Var
 from unfold.backends.values import Values
 from unfold.binding import Array
@@ -109,7 +110,7 @@ class Printer(Values):
         if not (self.source.loops[-1].rows or self.source.loops[-1].at):
             raise CannotPlan("a loop without arrays over its axis")
         mine, self.carried = self.carried[first:], self.carried[:first]
-        told = self.plan.told(loop.nodes, self.equations, self.texts)
+        told = comments.told(self.plan, loop.nodes, self.equations, self.texts)
         with self.source.before(len(self.source.loops) - 1):
             for node, row in mine:
                 self.start(node, self.vars[row])
