@@ -146,8 +146,22 @@ def spread() -> Any:
     return uf.graph(h=h[t])
 
 
+def concatenations_in_one_another() -> Any:
+    """Two states, each delayed into a concatenation, of which one lies in the other."""
+    t = uf.axis("t")
+    x, A, B, W = uf.input("x", 2, over=t), uf.param("A", 3, 5), uf.param("B", 2, 4), uf.param("W", 4, 9)
+    h, s, g = uf.var("h", 4, over=t), uf.var("s", 3, over=t), uf.var("g", 2, over=t)
+    h[0], s[0] = uf.param("h0", 4), 0.5
+    g[t] = uf.tanh(x[t] + B @ h[t - 1])
+    inner = uf.concat([s[t - 1], g[t]])
+    s[t] = uf.tanh(A @ inner)
+    h[t] = uf.tanh(W @ uf.concat([h[t - 1], inner]))
+    return uf.graph(h=h[t])
+
+
 SYSTEMS: dict[str, Callable[[], Any]] = {
     "under two names": under_two_names,
+    "concatenations in one another": concatenations_in_one_another,
     "reads itself": reads_itself,
     "retimed": retimed,
     "looked at": looked_at,
@@ -167,7 +181,7 @@ def arrays(graph: Any) -> dict[str, Any]:
     return {k: rng.standard_normal(a.shape) for k, a in example(graph, free).arrays.items()}
 
 
-def nested(seed: int, inner: bool) -> tuple[Any, dict[str, Any]]:
+def nested_and_retimed(seed: int, inner: bool) -> tuple[Any, dict[str, Any]]:
     """A random system over two axes in which the inner loop is retimed, or the outer one, and arrays."""
     rng = np.random.default_rng(seed)
     i, j = uf.axis("i"), uf.axis("j")

@@ -191,7 +191,7 @@ def nests(items: Any, around: tuple[bool, ...] = ()) -> set[tuple[bool, ...]]:
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("inner", [True, False])
 def test_a_retimed_loop_may_lie_inside_another_or_around_one(seed, inner):
-    graph, arrays = loop_systems.nested(seed, inner)
+    graph, arrays = loop_systems.nested_and_retimed(seed, inner)
     joint = _joint(graph, "loss", None)
     made = plan(joint, bind(joint, arrays), OPTIMISATIONS)
     assert ((False, True) if inner else (True, False)) in nests(made.schedule)

@@ -238,13 +238,15 @@ def _borrow(plan: Plan, delays: dict[Node, list[Node]]) -> None:
         if not rooms or not ahead or len(plan.users[joint]) > 1:
             continue
         (source, at), sizes = ahead[0], [plan.shape(u)[0] for u in plan.inputs(joint)]
+        order = {n: k for k, n in enumerate(plan.loop_of[joint].body) if isinstance(n, Node)}
+        read = max(order.get(u, len(order)) for u in plan.users[joint])
         place = sum(sizes[: plan.inputs(joint).index(rooms[0])])
         for fan in (source, *plan.inputs(source)):
             if not isinstance(fan.op, Fan) or len(fan.inputs) < 3:
                 continue
             x, y = plan.inputs(fan)[:2]
             size, start = plan.shape(y)[0], at + x.op.at_sizes(plan.bound.sizes).parameters["start"]
-            alone = plan.users[y] == [fan] and y not in outputs
+            alone = plan.users[y] == [fan] and y not in outputs and order.get(y, -1) > read
             alone = alone and _in_place(plan, joint, y, delays, once=False)
             block = math.prod(plan.shape(y)) == _numbers(plan, y) or y in plan.turned
             if alone and block and size == plan.shape(rooms[0])[0] and abs(place - start) == size:

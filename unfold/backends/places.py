@@ -92,16 +92,22 @@ class Places(Reuse):
             start, stop = at + start, at + stop
         letters, axis = self.letters(joint), self.plan.nest(node)[0].direction[0][0]
         shape = self.extent(letters, joint)
-        room = [n + 1 if x == axis else n for x, n in zip(letters, shape, strict=True)]
-        both = self.source.buffer(f"{self.wish(node)}_and_more", letters, room, self.dtype(joint))
         before = self.plan.pads[node][axis][0]
 
         def part(x: Any, n: int, first: bool) -> slice:
             return (slice(0, n) if first else slice(1, n + 1)) if x == axis else slice(None)
 
-        key = [part(x, n, before > 0) for x, n in zip(letters, shape, strict=True)]
-        self.vars[joint] = self.source.index(both, key, letters, f"{self.wish(node)}_and_inputs")
-        full = self.span(both, joint, -1, slice(start, stop), f"{self.wish(node)}_all")
+        key = ("ahead", joint)
+        if key not in self.spare:  # others may lead in it too
+            room = [n + 1 if x == axis else n for x, n in zip(letters, shape, strict=True)]
+            self.spare[key] = self.source.buffer(
+                f"{self.wish(node)}_and_more", letters, room, self.dtype(joint)
+            )
+            mine = [part(x, n, before > 0) for x, n in zip(letters, shape, strict=True)]
+            self.vars[joint] = self.source.index(
+                self.spare[key], mine, letters, f"{self.wish(node)}_and_inputs"
+            )
+        full = self.span(self.spare[key], joint, -1, slice(start, stop), f"{self.wish(node)}_all")
         self.padded[node] = full
         mine = [part(x, n, before == 0) for x, n in zip(letters, shape, strict=True)]
         self.vars[node] = self.source.index(full, mine, letters, self.wish(node))
