@@ -135,3 +135,20 @@ def test_what_a_call_left_behind_does_not_reach_the_next_one():
             run(bind(graph, arrays | {"x": np.full((6, 3), bad)}))
         again = run(bind(graph, arrays))
         assert all(np.array_equal(again[name], value) for name, value in expected.items())
+
+
+def test_large_buffers_lie_in_one_block_and_none_in_another():
+    graph = _joint(uf.systems.lstm(input=8, hidden=256, classes=3).batch("n"), "loss", None)
+    rng = np.random.default_rng(0)
+    arrays = {"x": rng.standard_normal((5, 48, 8)), "y": rng.integers(0, 3, (5, 48))}
+    arrays |= {k: v + 0.1 * rng.standard_normal(v.shape) for k, v in graph.init(seed=0).items()}
+    assert "    empty = Memory(" in printed.code(graph, bind(graph, arrays))
+    agree(graph, arrays, 1e-9, [None])
+    shapes = [(3, 5), (7,), (), (0, 4), (1, 1)]
+    memory = printed.Memory(sum(printed.Memory.room(int(np.prod(s)), float) for s in shapes))
+    buffers = [memory.empty(s, np.float64) for s in shapes]
+    assert [b.shape for b in buffers] == shapes
+    assert all(b.ctypes.data % 64 == 0 for b in buffers if b.size)
+    for k, b in enumerate(buffers):
+        b[...] = k
+    assert all((b == k).all() for k, b in enumerate(buffers))
