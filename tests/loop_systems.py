@@ -205,3 +205,34 @@ def nested_and_retimed(seed: int, inner: bool) -> tuple[Any, dict[str, Any]]:
     shape = (int(rng.integers(1, 5)), int(rng.integers(1, 6)), *batch, n)
     weights = {k: v + 0.2 * rng.standard_normal(v.shape) for k, v in graph.init(seed=seed).items()}
     return graph, weights | {"x": rng.standard_normal(shape)}
+
+
+def looking_ahead(seed: int) -> Any | None:
+    """A random system over one axis that reads forward and back; None where no order exists."""
+    rng = np.random.default_rng(seed)
+
+    def one_of(*choices: Any) -> Any:
+        return choices[rng.integers(len(choices))]
+
+    t, count = uf.axis("t"), int(rng.integers(2, 6))
+    x = uf.input("x", over=t)
+    variables = [uf.var(f"v{k}", over=t) for k in range(count)]
+    for v in variables:
+        for step in (0, -1, -2, -3, t.last + 1, t.last + 2):
+            v[step] = 0.3
+
+    def read() -> Any:
+        v, lag = one_of(*variables), one_of(0, 0, -1, -1, -2, -3, 1)
+        return v[t + lag] if lag else v[t]
+
+    for v in variables:
+        value = read()
+        for _ in range(rng.integers(0, 3)):
+            other = read()
+            value = one_of(value * other, value + other, value - other)
+        value = one_of(uf.tanh, uf.sin)(value) if rng.random() < 0.7 else 0.5 * value
+        v[t] = value + x[t] if rng.random() < 0.4 else value
+    try:
+        return uf.graph(first=variables[0][t], last=variables[-1][t] * 2, middle=variables[count // 2][t])
+    except uf.DefinitionError:
+        return None

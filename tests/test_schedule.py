@@ -11,6 +11,7 @@ from collections import Counter
 from typing import Any
 
 import loop_systems
+import numpy as np
 import pytest
 from random_systems import model
 from test_legality import computed
@@ -196,6 +197,21 @@ def test_a_retimed_loop_may_lie_inside_another_or_around_one(seed, inner):
     made = plan(joint, bind(joint, arrays), OPTIMISATIONS)
     assert ((False, True) if inner else (True, False)) in nests(made.schedule)
     agree(joint, arrays, 1e-9)
+
+
+def test_loops_that_look_ahead_agree_with_the_definition():
+    legal = retimed = 0
+    for seed in [1832, *range(400)]:  # the first: an earlier round computes what is read before its turn
+        graph = loop_systems.looking_ahead(seed)
+        if graph is None:
+            continue
+        steps = {"t": (1, 2, 5, 7)[seed % 4]}
+        given = {k: np.full(a.shape, 0.4) for k, a in example(graph, steps).arrays.items()} or steps
+        agree(graph, given, 1e-9)
+        legal += 1
+        retimed += (True,) in nests(plan(graph, bind(graph, given), ()).schedule)
+    assert legal > 100
+    assert retimed > 10
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

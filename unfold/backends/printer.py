@@ -124,6 +124,7 @@ class Printer(Values):
         offsets = loop.offsets.values()
         here.at, here.first, here.last = self.source.name("k"), -max(offsets), size - min(offsets)
         told: int | None = None
+        self.place_ahead_of_time(loop)
         for item in loop.body:
             nodes = item.nodes if isinstance(item, dependence.Loop) else [item]
             offset, before = loop.offsets[nodes[0]], len(here.body)
@@ -133,6 +134,16 @@ class Printer(Values):
             if len(here.body) > before and offset != told:
                 told, moved = offset, f"{here.at}_step {'+' if offset >= 0 else '-'} {abs(offset)}"
                 here.body[before:before] = f"if 0 <= {moved} < {size}:", f"    {here.at} = {moved}"
+
+    def place_ahead_of_time(self, loop: dependence.Loop) -> None:
+        """Places for what a retimed loop reads where it has not computed it yet: the round before has."""
+        position = {n: k for k, n in enumerate(loop.nodes)}
+        for k, node in enumerate(loop.nodes):
+            for u in () if isinstance(node.op, Structural | Symbol) else self.plan.inputs(node):
+                while u.op.name in VIEWS:
+                    (u,) = self.plan.inputs(u)
+                if position.get(u, -1) > k and not isinstance(u.op, Structural) and u not in self.vars:
+                    self.vars[u] = self.place(u)
 
     def start(self, delay: Node, row: Var) -> None:
         """What a carried row holds before the first step."""
@@ -154,7 +165,7 @@ class Printer(Values):
             self.vars[node] = seen
         elif self.is_number(node):
             self.vars[node] = self.leaf(node)
-        elif (same := self.unchanged(node)) is not None:
+        elif node not in self.vars and (same := self.unchanged(node)) is not None:
             self.vars[node] = same
         else:
             self.explain(node)

@@ -58,6 +58,9 @@ class Reuse(Layout):
             same = self.vars[u].letters == letters and self.plan.nest(u) == self.plan.nest(node)
             same = same and list(self.vars[u].shadow.shape) == self.extent(letters, node)
             same = same and not any(v is not u and self.plan.whole(v) is u for v in self.plan.inputs(node))
+            rounds = [loop.offsets for loop in self.plan.nest(node)]
+            if any(r.get(v, r[node]) != r[node] for r in rounds for v in self.plan.users[u]):
+                continue  # another round of a retimed loop reads it
             if same and self.plan.users[u].count(node) == 1 and self.settled(u):
                 self.owned.pop(u)
                 self.own(node)
