@@ -236,3 +236,35 @@ def looking_ahead(seed: int) -> Any | None:
         return uf.graph(first=variables[0][t], last=variables[-1][t] * 2, middle=variables[count // 2][t])
     except uf.DefinitionError:
         return None
+
+
+def over_diagonals(seed: int) -> tuple[Any, dict[str, Any]] | None:
+    """A random system of vectors over two axes that reads in many directions, and arrays for it; None
+    where no order is known."""
+    rng = np.random.default_rng(seed)
+    i, j = uf.axis("i"), uf.axis("j")
+    n = int(rng.integers(1, 4))
+    x, W = uf.input("x", n, over=(i, j)), uf.param("W", n, n)
+    variables = [uf.var(name, n, over=(i, j)) for name in "hg"[: rng.integers(1, 3)]]
+    steps_i, steps_j = ([a, *(range(0, -3, -1)), a.last + 1, a.last + 2] for a in (i, j))
+    for v in variables:
+        for a in steps_i:
+            for b in steps_j:
+                if a is not i or b is not j:
+                    v[a, b] = 0.2
+
+    def read() -> Any:
+        v = variables[rng.integers(len(variables))]
+        a, b = (int(k) for k in rng.integers(-2, 3, 2))
+        return v[i + a if a else i, j + b if b else j]
+
+    for v in variables:
+        v[i, j] = uf.tanh(W @ read() + read() + x[i, j])
+    h = variables[0][i, j]
+    try:
+        graph = uf.graph(loss=uf.sum(uf.sum(uf.sum(h * h, over=j), over=i)), h=h)
+    except uf.DefinitionError:
+        return None
+    graph, batch = (graph.batch("n"), (2,)) if rng.random() < 0.4 else (graph, ())
+    shape = (int(rng.integers(1, 5)), int(rng.integers(1, 6)), *batch, n)
+    return graph, {"W": 0.5 * rng.standard_normal((n, n)), "x": rng.standard_normal(shape)}

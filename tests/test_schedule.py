@@ -23,12 +23,11 @@ from unfold.augmenting import Room
 from unfold.backends.comments import equations
 from unfold.binding import bind, example
 from unfold.dependence import Loop
-from unfold.errors import UnfoldError
 from unfold.node import Node, Symbol
 from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
 from unfold.passes import OPTIMISATIONS, VIEWS
-from unfold.plan import CannotPlan, Plan, plan
+from unfold.plan import Plan, plan
 from unfold.run import _joint
 from unfold.unfolding import needs
 
@@ -165,7 +164,7 @@ def test_every_node_knows_the_loops_around_it(name):
         assert set(made.users.get(node, [])) == set(users)
 
 
-def test_a_wavefront_is_left_to_the_reference():
+def test_a_loop_over_diagonals_takes_its_places_in_order():
     i, j = uf.axis("i"), uf.axis("j")
     h = uf.var("h", over=(i, j))
     for place in ((0, j), (i.last + 1, j), (0, j.last + 1), (i.last + 1, 0), (i.last + 1, -1)):
@@ -173,10 +172,23 @@ def test_a_wavefront_is_left_to_the_reference():
     h[i, j.last + 1] = h[i, 0] = h[i, -1] = 0
     h[i, j] = h[i - 1, j + 1] + h[i + 1, j - 2] + 1
     graph = uf.graph(h=h[i, j])
-    with pytest.raises(CannotPlan, match=r"^a wavefront over i, j$"):
-        plan(graph, example(graph, {}), ())
-    assert issubclass(CannotPlan, UnfoldError)
+    assert "# step by step, over i, j:" in graph.code(i=2, j=3)
     assert graph(i=2, j=3).h.tolist() == [[1, 1, 3], [2, 4, 1]]
+
+
+def test_loops_over_diagonals_and_their_gradients_agree_with_the_definition():
+    odd = 0
+    for seed in range(90):
+        found = loop_systems.over_diagonals(seed)
+        if found is None:
+            continue
+        graph, arrays = found
+        joint = _joint(graph, "loss", None)
+        made = plan(joint, bind(joint, arrays), OPTIMISATIONS)
+        if not all(item.straight for item in made.schedule if isinstance(item, Loop)):
+            odd += 1
+            agree(joint, arrays, 1e-9)
+    assert odd >= 8
 
 
 def nests(items: Any, around: tuple[bool, ...] = ()) -> set[tuple[bool, ...]]:

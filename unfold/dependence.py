@@ -37,6 +37,18 @@ class Loop:
     body: tuple[Node | Loop, ...]
 
     @property
+    def axes(self) -> tuple[Axis, ...]:
+        return tuple(a for a, _ in self.direction)
+
+    @property
+    def straight(self) -> bool:
+        """Whether it and the loops inside it are nested loops over single axes, each over the values of one
+        step of those around it."""
+        inner = [item for item in self.body if isinstance(item, Loop)]
+        apart = any(len({self.offsets[n] for n in loop.nodes}) > 1 for loop in inner)
+        return len(self.direction) == 1 and not apart and all(loop.straight for loop in inner)
+
+    @property
     def nodes(self) -> list[Node]:
         return [n for item in self.body for n in (item.nodes if isinstance(item, Loop) else [item])]
 

@@ -143,8 +143,6 @@ def optimised(graph: Graph, bound: Binding, optimise: Iterable[str]) -> tuple[Gr
 def _walk(plan: Plan, items: Iterable[Node | Loop], nest: list[Loop]) -> None:
     for item in items:
         if isinstance(item, Loop):
-            if len(item.direction) > 1 or abs(item.direction[0][1]) != 1:
-                raise CannotPlan(f"a wavefront over {', '.join(a.name for a, _ in item.direction)}")
             _walk(plan, item.body, [*nest, item])
         else:
             plan._nests[item] = nest
@@ -157,7 +155,7 @@ def _axis_order(plan: Plan) -> tuple[Axis, ...]:
     axes = list(dict.fromkeys(a for n in plan.graph.order for a in (*n.axes, *n.op.spans)))
     before: dict[Axis, set[Axis]] = {a: set() for a in axes}
     for node, nest in plan._nests.items():
-        looped = [loop.direction[0][0] for loop in nest]
+        looped = [a for loop in nest for a in loop.axes]
         for i, a in enumerate(looped):
             for b in [*looped[i + 1 :], *(b for b in node.axes if b not in looped)]:
                 if b not in before[a]:
@@ -257,7 +255,7 @@ def _borrow(plan: Plan, delays: dict[Node, list[Node]]) -> None:
 
 def _numbers(plan: Plan, node: Node) -> int:
     """How many numbers a value has at one step of its loop."""
-    stepped = {loop.direction[0][0] for loop in plan.nest(node)}
+    stepped = {a for loop in plan.nest(node) for a in loop.axes}
     return math.prod([*plan.shape(node), *(plan.bound.extents[a] for a in node.axes if a not in stepped)])
 
 
@@ -275,9 +273,10 @@ def _leads(plan: Plan, joint: Node, u: Node, delays: dict[Node, list[Node]]) -> 
     outside = all(plan.loop_of.get(v) is not loop or _in_place(plan, joint, v, delays) for v in others)
     return (
         fits
+        and loop.straight
         and outside
         and steps == {u.op.lag}
-        and axes == {loop.direction[0][0]}
+        and axes == {*loop.axes}
         and source not in plan.part
     )
 
@@ -286,6 +285,8 @@ def _stays(plan: Plan, node: Node, delays: list[Node]) -> bool:
     """Whether a value is needed only within its step, or once more at the next one, before
     it is overwritten."""
     loop = plan.loop_of[node]
+    if not plan.nest(node)[0].straight:
+        return False
     position = {n: i for i, n in enumerate(loop.body) if isinstance(n, Node)}
     axis, sign = loop.direction[0]
     for user in plan.users.get(node, []):

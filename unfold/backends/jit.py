@@ -259,6 +259,10 @@ class JitSource(Source):
             self.late.clear()
             self.region += [*comment, steps]
 
+    def unwind(self, count: int) -> None:
+        super().unwind(count)
+        self.reason = ""
+
     # ------------------------------------------------------------------ the functions
     def finish(self) -> None:
         """Write the functions, and lay the buffers they use one behind the other in one array."""

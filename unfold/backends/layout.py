@@ -45,7 +45,7 @@ class Layout:
     def letters(self, node: Node, whole: bool = True) -> Letters:
         """The dimensions of a node's buffer: axes in the plan's order, then its value's; then the axis of
         the batch, where it lies innermost."""
-        stepped = {loop.direction[0][0] for loop in self.plan.nest(node)} if not whole else set()
+        stepped = {a for loop in self.plan.nest(node) for a in loop.axes} if not whole else set()
         axes = tuple(a for a in self.plan.axes(node) if a not in stepped)
         inner = (self.plan.inner,) if node in self.plan.turned and self.plan.inner in axes else ()
         return (*(a for a in axes if a not in inner), *range(len(node.shape)), *inner)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 
@@ -101,6 +102,9 @@ class Printer(Values):
         for node in loop.nodes:  # room for boundary values, before the first step
             if isinstance(node.op, Delay) and self.plan.resolve(node.inputs[0]) not in self.plan.rows:
                 self.var(node)
+        if not loop.straight:
+            self.in_order(loop)
+            return
         self.source.loops.append(Loop(axis, sign, size=self.plan.bound.extents[axis]))
         first = len(self.carried)
         if len(set(loop.offsets.values())) > 1:
@@ -128,12 +132,52 @@ class Printer(Values):
         for item in loop.body:
             nodes = item.nodes if isinstance(item, dependence.Loop) else [item]
             offset, before = loop.offsets[nodes[0]], len(here.body)
-            if any(loop.offsets[n] != offset for n in nodes):
-                raise CannotPlan("a loop over values of different steps inside a retimed one")
             self.items([item])
             if len(here.body) > before and offset != told:
                 told, moved = offset, f"{here.at}_step {'+' if offset >= 0 else '-'} {abs(offset)}"
                 here.body[before:before] = f"if 0 <= {moved} < {size}:", f"    {here.at} = {moved}"
+
+    def in_order(self, loop: dependence.Loop) -> None:
+        """A loop over diagonals, or around one: a round for each value at each place, in an order that is
+        known beforehand."""
+        source, order, what = self.source, self.source.name("order"), self.source.name("what")
+        axes = [a for a in self.plan.order if any(a in x.axes for n in loop.nodes for x in self.plan.nest(n))]
+        names = [source.name(a.name) for a in axes]
+        source.env[order] = self.rounds(loop, axes)
+        lines: list[str] = []
+        self.place_ahead_of_time(loop)
+        for number, node in enumerate(loop.nodes):
+            mine = {a for x in self.plan.nest(node) for a in x.axes}
+            around = [Loop(a, 1, at=name) for a, name in zip(axes, names, strict=True) if a in mine]
+            source.loops += around
+            self.items([node])
+            source.unwind(len(around))
+            if around[-1].body:
+                lines += [f"{'elif' if lines else 'if'} {what} == {number}:", *around[-1].body]
+        source.settle_late()
+        told = comments.told(self.plan, loop.nodes, self.equations, self.texts)
+        way = f"step by step, over {', '.join(a.name for a in axes)}:"
+        source.comment([way, *(f"    {line}" for line in told)])
+        source.emit(f"for {what}, {', '.join(names)} in {order}:")
+        for line in lines:
+            source.emit("    " + line)
+        self.told = ""
+
+    def rounds(self, loop: dependence.Loop, axes: Sequence[Axis]) -> list[tuple[int, ...]]:
+        """The number of a node and its place (from 0) along the axes (-1 along those it is not looped
+        over), by their steps of each loop and their turns in its body, outermost first."""
+        found: list[tuple[list[int], tuple[int, ...]]] = []
+        for number, node in enumerate(loop.nodes):
+            nest = self.plan.nest(node)
+            inside: list[Node | dependence.Loop] = [*nest[1:], node]
+            turns = [_turn(x, y) for x, y in zip(nest, inside, strict=True)]
+            mine = {a for x in nest for a in x.axes}
+            for place in product(*(range(self.plan.bound.extents[a]) if a in mine else [-1] for a in axes)):
+                at = dict(zip(axes, place, strict=True))
+                steps = [sum(f * (at[a] + 1) for a, f in x.direction) - x.offsets[node] for x in nest]
+                key = [n for pair in zip(steps, turns, strict=True) for n in pair]
+                found.append((key, (number, *place)))
+        return [place for _, place in sorted(found)]
 
     def place_ahead_of_time(self, loop: dependence.Loop) -> None:
         """Places for what a retimed loop reads where it has not computed it yet: the round before has."""
@@ -196,3 +240,8 @@ class Printer(Values):
                 given.append(var.shadow)
             parts.append(f"{name!r}: {text}" + ("[()]" if not wanted else "" if own else ".copy()"))
         self.source.emit("return {" + ", ".join(parts) + "}")
+
+
+def _turn(loop: dependence.Loop, item: Node | dependence.Loop) -> int:
+    """The turn of a node or an inner loop in the body of a loop."""
+    return next(k for k, other in enumerate(loop.body) if other is item)

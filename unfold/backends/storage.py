@@ -301,10 +301,9 @@ class Storage:
         """End the innermost loop and print it where it stands."""
         loop = self.loops.pop()
         if not self.loops:
-            for static, line, _ in self.late:
-                self.bind(static, line)
-            self.late.clear()
+            self.settle_late()
         if loop.at:
+            self.comment(comment)
             self.emit(f"for {loop.at}_step in range({loop.first}, {loop.last}):")
             for line in loop.body:
                 self.emit("    " + line)
@@ -318,12 +317,26 @@ class Storage:
             steps = name
         if self.part and not self.loops and not self.part.even:
             steps = f"{steps}[:{self.part.count}]" if loop.static else f"islice({steps}, {self.part.count})"
-        self.emit("")
-        for line in comment:
-            self.emit(f"# {line}")
+        self.comment(comment)
         self.emit(f"for {', '.join(items)} in {steps}:")
         for line in loop.body or ["pass"]:
             self.emit("    " + line)
+
+    def unwind(self, count: int) -> None:
+        """End the innermost loops, whose bodies stand elsewhere."""
+        del self.loops[-count:]
+
+    def settle_late(self) -> None:
+        """Bind the rows of the loops that end."""
+        for static, line, _ in self.late:
+            self.bind(static, line)
+        self.late.clear()
+
+    def comment(self, lines: Sequence[str]) -> None:
+        """An empty line and a comment."""
+        self.emit("")
+        for line in lines:
+            self.emit(f"# {line}")
 
 
 def _whole(key: Any, size: int) -> Any:
