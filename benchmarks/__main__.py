@@ -12,7 +12,7 @@ from benchmarks.models import MODELS, SIZES, TOO_LARGE
 
 RESULTS = Path(__file__).parent / "results"
 CLOCK = "cpu: processor time of all threads, for one thread on a machine that others use too"
-KINDS = ("speed", "build", "memory", "compile", "scaling", "profile")
+KINDS = ("speed", "build", "memory", "compile", "scaling", "profile", "table")
 
 
 def words(known: tuple[str, ...] | None = None):  # type: ignore[no-untyped-def]
@@ -88,6 +88,11 @@ def speed(options: argparse.Namespace, threads: int) -> int:
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parser().parse_args(arguments)
+    if options.what == "table":
+        from benchmarks import report
+
+        print(report.summary(report.load(options.out)))
+        return 0
     if options.here is None:
         return max(machine.rerun(int(n), arguments) for n in options.threads)
     if options.what == "speed":

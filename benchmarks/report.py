@@ -89,6 +89,38 @@ def ratios(cells: list[Cell], base: str) -> str:
     return "\n".join(lines)
 
 
+SUMMARY = {
+    "GEMM bound": ["GEMM bound"],
+    "**unfold**": ["unfold"],
+    "unfold, Numba": ["unfold, Numba"],
+    "plan by hand": ["plan by hand"],
+    "JAX, jitted scan (better of two)": ["JAX scan", "JAX scan, hoisted"],
+    "PyTorch nn.RNN, nn.LSTM, nn.GRU": ["PyTorch fused"],
+    "PyTorch, a loop": ["PyTorch eager"],
+    "PyTensor scan": ["PyTensor scan"],
+    "HIPS autograd": ["HIPS autograd"],
+}
+
+
+def summary(cells: list[Cell]) -> str:
+    """The table of the README: best milliseconds in float32 / float64."""
+    rows: dict[tuple[int, str, str], dict[str, Cell]] = {}
+    for cell in cells:
+        rows.setdefault((cell["threads"], cell["model"], cell["size"]), {})[cell["dtype"]] = cell
+    lines = ["| | " + " | ".join(SUMMARY) + " |", "|---" * (len(SUMMARY) + 1) + "|"]
+    for (threads, model, size), kinds in rows.items():
+        name = f"{model.upper() if len(model) < 5 else model} {size}"
+        row = [f"{name}, {threads} threads" if threads > 1 else name]
+        for names in SUMMARY.values():
+            times = [
+                min((c["peers"][n]["best"] for n in names if n in c["peers"]), default=None)
+                for c in kinds.values()
+            ]
+            row.append(" / ".join(milliseconds(t) for t in times if t is not None))
+        lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
 def notes(cells: list[Cell]) -> str:
     """Who is missing where, each reason once."""
     seen: dict[tuple[str, str], list[str]] = {}

@@ -94,8 +94,10 @@ def _function(graph: Graph, backend: str, optimise: tuple[str, ...] | None) -> C
         whole = arrays.keys() == bound.arrays.keys()
         if plain and whole and not steps and same and all(type(a) is np.ndarray for a in arrays.values()):
             function = made[key]
-            known[tuple(form)] = lambda given: function(
-                Binding(given, bound.dtype, bound.sizes, bound.extents)
+            known[tuple(form)] = (
+                function.on
+                if isinstance(function, printed.Compiled)
+                else lambda given: function(Binding(given, bound.dtype, bound.sizes, bound.extents))
             )
         return Result(_regroup(outputs) if steps else outputs)
 

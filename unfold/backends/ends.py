@@ -12,7 +12,7 @@ import numpy as np
 
 from unfold.backends.places import Places
 from unfold.backends.storage import Letters, Var
-from unfold.node import Node
+from unfold.node import Constant, Node
 from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
 from unfold.passes import SMALL
@@ -58,8 +58,13 @@ class Ends(Places):
             dim, piece = node.op.dim, slice(run[0][1].start, run[-1][1].stop)
             self.source.join(values, self.span(out, node, dim, piece), out.letters.index(rank + dim))
         else:
-            for (_, piece), value in zip(run, values, strict=True):
-                self.source.copy(self.span(out, node, node.op.dim, piece), value)
+            for (u, piece), value in zip(run, values, strict=True):
+                spot = self.span(out, node, node.op.dim, piece)
+                kept = ("ahead", self.plan.whole(node)) in self.spare and isinstance(u.op, Constant)
+                if kept and not (self.source.loops or self.source.part) and self.source.joins:
+                    self.source.prepare.append(f"copyto({spot.name}, {value.name})")  # once for all calls
+                else:
+                    self.source.copy(spot, value)
 
     def fan(self, node: Node, out: Var) -> None:
         """A value times several that lie end to end: it broadcasts, or where that costs more than its

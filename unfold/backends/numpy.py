@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -187,9 +189,19 @@ def code(graph: Graph, bound: Binding, optimise: Iterable[str] | None = None, ji
     return text + ("\n\n" + module(env["functions"], bound.dtype, True) if "functions" in env else "")
 
 
+@dataclass(frozen=True)
+class Compiled:
+    """A plan as a function of bound arrays; `on`, of the arrays alone."""
+
+    on: Callable[[Mapping[str, Array]], dict[str, Array]]
+
+    def __call__(self, bound: Binding) -> dict[str, Array]:
+        return self.on(bound.arrays)
+
+
 def compile(
     graph: Graph, bound: Binding, optimise: Iterable[str] | None = None, jit: bool = False
-) -> Callable[[Binding], dict[str, Array]]:
+) -> Compiled:
     """A function of bound arrays of the same sizes and dtype."""
     text, env = source(graph, bound, optimise, jit)
     functions = env.pop("functions", None)
@@ -197,16 +209,17 @@ def compile(
     exec(text, namespace)
     make = namespace["make"]
     spare, order = [make(bound.dtype)], list(bound.arrays)
+    take = itemgetter(*order) if len(order) > 1 else lambda arrays: [arrays[name] for name in order]
 
-    def run(bound: Binding) -> dict[str, Array]:
+    def on(arrays: Mapping[str, Array]) -> dict[str, Array]:
         try:
             instance = spare.pop()  # one at a time uses its buffers
         except IndexError:
             instance = make(bound.dtype)
         try:
-            outputs: dict[str, Array] = instance(*[bound.arrays[name] for name in order])
+            outputs: dict[str, Array] = instance(*take(arrays))
         finally:
             spare.append(instance)
         return outputs
 
-    return run
+    return Compiled(on)
