@@ -16,7 +16,7 @@ from unfold.axis import Axis
 from unfold.binding import Binding
 from unfold.blending import Blend
 from unfold.dims import Dim
-from unfold.graph import Graph
+from unfold.graph import Graph, reach
 from unfold.node import Constant, Leaf, Node, Symbol, apply, call, constant
 from unfold.op import Along
 from unfold.ops.index import Narrow
@@ -87,6 +87,8 @@ def _gradients(graph: Graph, augmented: set[Node]) -> Replaced:
             mine = joint.inputs[first:] if first is not None else ()
             if len(mine) < 2 or any(members[u] in out for u in mine):
                 continue
+            if not reach([left, joint], graph.inputs_of).isdisjoint(members.values()):
+                continue  # a gradient of gradients: what is joined depends on one of them
             axes = next(v.op for v in members.values() if isinstance(v.op, SumOfProducts)).over
             ahead = dims.add(*(u.shape[-1] for u in joint.inputs[:first])) if first else 0
             part = call("narrow", joint, ahead, joint.shape[-1], -1) if first else joint
@@ -137,7 +139,7 @@ def _forward(
     if blended is not None:  # W @ ((a + b) / 2) is [W / 2, W / 2] @ [a, b]
         values[0], sides = blended, [sides[0] * 0.5] * 2 + sides[1:]
     matrix = apply(Concat(-2), *sides)
-    if len(set(factors[0])) > 1 and all(f == factors[0] for f in factors):
+    if set(factors[0]) != {1.0} and all(f == factors[0] for f in factors):
         row = Node(constant(np.array(factors[0])).op, (), (), matrix.shape[-1:], matrix.dtype)
         matrix = matrix * row
     return apply(Contract("ij,i->j"), matrix, apply(Concat(-1), *values))

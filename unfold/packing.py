@@ -17,7 +17,7 @@ from unfold import dims
 from unfold.binding import Binding
 from unfold.blending import gates, pair
 from unfold.dims import Shape
-from unfold.graph import Graph
+from unfold.graph import Graph, reach
 from unfold.node import Node, Symbol, apply
 from unfold.op import Op, promote
 from unfold.ops.index import Narrow
@@ -130,6 +130,10 @@ def fan(graph: Graph) -> tuple[Replaced, Replaced]:
     for base, members in groups.items():
         members = [u for u in members if not _passes(graph, u, factors)]
         joint = _joint(graph, members)
+        others = [u for u in joint.inputs if part_of[u] != part_of[base]] if joint is not None else []
+        waits = any(part_of[n] == part_of[base] for n in reach(others, graph.inputs_of))
+        if waits or any(part_of[u] in cyclic for u in others):
+            joint = None  # what they would be joined with waits for this loop, or belongs to another
         if joint is not None:
             members = [u for u in members if u in joint.inputs or not _joints(graph, u)]
         if len(members) >= FEWEST and _one_way(graph, part_of, base):

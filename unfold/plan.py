@@ -271,8 +271,10 @@ def _leads(plan: Plan, joint: Node, u: Node, delays: dict[Node, list[Node]]) -> 
     fits = plan.axes(source) == plan.axes(joint) and plan.nest(source) == plan.nest(joint) == [loop]
     others = [v for v in plan.inputs(joint) if v is not u]
     outside = all(plan.loop_of.get(v) is not loop or _in_place(plan, joint, v, delays) for v in others)
+    once = plan.inputs(joint).count(u) == 1
     return (
         fits
+        and once
         and loop.straight
         and outside
         and steps == {u.op.lag}

@@ -91,8 +91,9 @@ def products(graph: Graph) -> Replaced:
             onward = _onward(graph, node, part_of, cyclic)
             groups.setdefault((node.inputs[1], onward, node.dtype), []).append(node)
     out: Replaced = {}
+    products = {m for members in groups.values() for m in members}
     for members in groups.values():
-        if len(members) > 1:
+        if len(members) > 1 and products.isdisjoint(reach((m.inputs[0] for m in members), graph.inputs_of)):
             members.sort(key=lambda n: _chain(graph, n), reverse=True)
             all_of = apply(members[0].op, concat([m.inputs[0] for m in members], -2), members[0].inputs[1])
             out.update(zip(members, pieces_of(all_of, [m.shape[0] for m in members], -1), strict=True))
@@ -306,6 +307,9 @@ def gradients(graph: Graph) -> Replaced:
                     groups.setdefault((user.op, None, user.axes), {})[u] = user
         for (op, other, _), members in groups.items():
             if len(members) == len(joint.inputs) and not any(m in out for m in members.values()):
+                ahead = reach([joint, *next(iter(members.values())).inputs], graph.inputs_of)
+                if not ahead.isdisjoint(members.values()):
+                    continue  # a gradient of gradients: what is joined depends on one of them
                 whole = apply(op, joint, *([other] if other is not None else []))  # type: ignore[arg-type]
                 dim = -1 if other is None else -2
                 parts = pieces_of(whole, sizes, dim)

@@ -65,7 +65,8 @@ class Printer(Values):
         with source.before():
             whole = {node: self.whole(node) for node in chunk.saved if node in mine}
         for node, place in whole.items():
-            source.copy(place, self.vars[node])
+            var = self.vars[node]
+            source.copy(place, source.turn(var, [var.letters.index(x) for x in place.letters]))
         for node, full in rooms.items():  # last: what is saved may hold what was carried here
             self.carry(full, self.plan.pads[node], chunk)
         source.end()

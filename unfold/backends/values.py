@@ -197,12 +197,10 @@ class Values(Ends):
         ahead, rest = [[x] for x in out.letters if x in looped], [x for x in out.letters if x not in looped]
         flat = source.arrange(var, [*front, summed, *([kept] if kept else [])], not source.loops)
         target = source.arrange(out, [*ahead, *([rest] if rest else [])], False)
-        if len(summed) == len(gone) and flat is not None and target is not None and len(kept) == len(rest):
+        left = sorted(x for x in kept if not isinstance(x, Axis))  # the dimensions that the result has
+        alike = rest == [x if isinstance(x, Axis) else left.index(x) for x in kept]
+        if len(summed) == len(gone) and flat is not None and target is not None and alike:
             source.total(flat, target)
-        elif mine == [*kept, *summed] and u in self.plan.turned and kept == rest and target is not None:
-            flat = source.arrange(var, [*front, kept, summed], False)
-            assert flat is not None
-            source.dot(flat, source.ones(flat.shadow.shape[-1], flat.letters[-1]), target)
         elif node.dtype == "float" and set(kept) <= set(rest) and len(summed) == len(gone):
             source.contract([var], out, [tuple(mine)], tuple(rest))
         else:

@@ -156,6 +156,7 @@ class One_hot(Op):
         return (*i.shape, self.size), "float"
 
     def forward(self, xp: Any, i: Any) -> Any:
+        i = xp.where(i < 0, i + self.size, i)  # those below zero count from the end
         return xp.equal(i[..., None], np.arange(self.size))
 
     def vjp(self, ct: Node, out: Node, i: Node) -> Cts:
