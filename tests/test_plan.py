@@ -330,3 +330,23 @@ def test_a_sum_over_an_axis_that_nothing_varies_along(summary):
     arrays = {"p": np.array([0.3, -2.0]), "t": 3}
     agree(graph, arrays, 1e-12, SETTINGS[:2])
     agree(_joint(graph, "loss", None), arrays, 1e-12, SETTINGS[:2])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [0.0, 0.3, 3.0, 12.0, 40.0, 1e3, 1e30])
+@pytest.mark.parametrize("inplace", [True, False])
+def test_cross_entropy_and_its_slope_hold_at_every_scale_of_the_scores(dtype, scale, inplace):
+    rng = np.random.default_rng(0)
+    for rows, classes in ((1, 1), (7, 5), (60, 90)):
+        o = (scale * rng.standard_normal((rows, classes))).astype(dtype)
+        y = rng.integers(-classes, classes, rows)
+        z = o.astype(np.longdouble) - o.max(axis=1, keepdims=True)
+        total = np.log(np.exp(z).sum(axis=1))
+        chosen = z[np.arange(rows), y]
+        slope = np.exp(z - total[:, None])
+        slope[np.arange(rows), y] -= 1
+        loss, out = np.empty(rows, dtype), o if inplace else np.empty_like(o)
+        printed.SoftmaxCrossEntropy(rows, classes, dtype)(o, y, loss, out)
+        eps = np.finfo(dtype).eps
+        assert np.abs(loss - (total - chosen)).max() <= 40 * eps * max(1.0, float(np.abs(chosen).max()))
+        assert np.abs(out - slope).max() <= 60 * eps

@@ -63,8 +63,8 @@ class Memory:
 class SoftmaxCrossEntropy:
     """loss = -log softmax(o)[y] and slope = softmax(o) - one_hot(y), row by row; slope may be o.
 
-    Scores that lie within `NEAR` of each other share one maximum, which a reduction over
-    everything finds much faster than one for each row.
+    Scores that lie within `NEAR` of each other share one maximum, which a reduction over everything finds
+    much faster than one for each row; where it is itself that near to 0 it need not be taken off.
     """
 
     NEAR = 16
@@ -78,25 +78,34 @@ class SoftmaxCrossEntropy:
     def __call__(self, o: Array, y: Array, loss: Array, slope: Array) -> None:
         n, out = len(o), slope  # the last part of an axis may be short
         tops, total, chosen = self.tops[:n], self.total[:n], self.chosen[:n]
-        near = False
-        if o.size:
-            numbers = o.reshape(-1)
-            np.maximum.reduce(numbers, out=self.top)
-            np.minimum.reduce(numbers, out=self.least)
-            near = self.top.item() - self.least.item() < self.NEAR
-        if not near:
+        top, shifted = self.shared(o), out
+        if top is None:
             np.maximum.reduce(o, 1, out=tops, keepdims=True)
-        np.subtract(o, self.top if near else tops, out)
+            np.subtract(o, tops, out)
+        elif abs(top) < self.NEAR:
+            shifted = o
+        else:
+            np.subtract(o, self.top, out)
         at, numbers = self.labels.take(y), out.reshape(-1)  # those below zero count from the end
         np.add(at, self.first[:n], at)
-        numbers.take(at, 0, chosen, "wrap")
-        np.exp(out, out)
+        shifted.reshape(-1).take(at, 0, chosen, "wrap")
+        np.exp(shifted, out)
         out.dot(self.ones, total)
         np.log(total, loss)
         np.subtract(loss, chosen, loss)
         np.divide(out, total[:, None], out)
         numbers.take(at, 0, chosen, "wrap")
         numbers[at] = np.subtract(chosen, self.one, chosen)
+
+    def shared(self, o: Array) -> float | None:
+        """The greatest score, where all lie near it."""
+        if not o.size:
+            return None
+        scores = o.reshape(-1)
+        np.maximum.reduce(scores, out=self.top)
+        np.minimum.reduce(scores, out=self.least)
+        top: float = self.top.item()
+        return top if top - self.least.item() < self.NEAR else None
 
 
 class Softmax:

@@ -10,6 +10,8 @@ import numpy as np
 from unfold.backends.storage import Letter, Letters, Storage, Var
 from unfold.binding import Array
 
+FEW = 1024  # numbers that a product with ones adds up faster than a reduction
+
 
 class Source(Storage):
     """Prints statements where printing stands: in the innermost loop, in a part, or outside."""
@@ -91,6 +93,14 @@ class Source(Storage):
         if row.ndim > 1 and row.dtype.kind in "fc" and target.flags.c_contiguous:
             letter = a.letters[a.shadow.ndim - row.ndim]
             self.dot(self.ones(row.shape[0], letter), a, out)  # faster than a reduction
+        elif (
+            row.ndim == 1
+            and row.dtype.kind in "fc"
+            and 0 < row.size <= FEW
+            and not self.loops
+            and not self.part
+        ):
+            self.dot(self.ones(row.shape[0], a.letters[0]), a, out)
         else:
             self.emit(f"add_reduce({self.here(a)}, 0, None, {self.here(out)})")
 
