@@ -2,11 +2,12 @@
 
 import json
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import __main__, machine, measure, models, peers, report
+from benchmarks import __main__, machine, measure, models, peers, profile, report
 from benchmarks.models import MODELS, SIZES, Run, Unsupported, case
 
 TINY = SIZES["tiny"]
@@ -122,3 +123,18 @@ def test_unknown_words_are_refused_with_the_known_ones(capsys):
     with pytest.raises(SystemExit):
         __main__.main(["--models", "transformer"])
     assert "unknown: transformer" in capsys.readouterr().err
+
+
+def test_the_table_of_the_readme_is_that_of_the_results():
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    cells = report.load(__main__.RESULTS)
+    assert len(cells) > 40
+    assert report.summary(cells) in readme
+
+
+def test_every_statement_of_what_runs_is_timed():
+    rows = list(profile._statements(case("lstm", TINY, "float64")))
+    *statements, total = rows
+    assert total["statement"] == "every statement"
+    assert total["us"] == pytest.approx(sum(row["us"] for row in statements))
+    assert [row["calls"] for row in statements if row["calls"] > 1] == [6 * TINY.steps, 5 * TINY.steps]
