@@ -24,7 +24,7 @@ from unfold.ops.index import Narrow
 from unfold.ops.shape import Concat
 from unfold.ops.time import Delay
 from unfold.passes import Passed, loops_of
-from unfold.stacking import Replaced, concat, pieces_of, substitute
+from unfold.stacking import Replaced, concat, lift, pieces_of, substitute
 
 FEWEST = 3  # products that are worth one call together: the value has to be repeated for them
 
@@ -46,8 +46,12 @@ class Fan(Op):
 
 
 def pack(graph: Graph, bound: Binding) -> Passed:
-    """Common factors taken out, gates blended, then products of one value packed."""
+    """The same done to several pieces at once, common factors taken out, gates blended, then products of
+    one value packed."""
     whole: Replaced = {n: n for n in graph.order}
+    while alike := lift(graph, several=True):
+        graph, done = substitute(graph, alike)
+        whole = {n: done[u] for n, u in whole.items() if u in done}
     for rule in (share, partial(gates, bound=bound), pair, fan):
         replaced, fresh = rule(graph)
         graph, done = substitute(Graph(graph.outputs, {**graph.definitions, **fresh}), replaced)

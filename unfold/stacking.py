@@ -167,8 +167,9 @@ class _Use:
     place: int
 
 
-def lift(graph: Graph) -> Replaced:
-    """The same elementwise operation on neighbouring pieces: on both at once."""
+def lift(graph: Graph, several: bool = False) -> Replaced:
+    """The same elementwise operation on neighbouring pieces: on both at once, where they go into nothing
+    else; with `several`, wherever it needs but numbers beside them."""
     out: Replaced = {}
     stacked = [u for u in graph.users if isinstance(u.op, Contract | Elementwise)]
     part_of = loops_of(graph)[0] if stacked else {}
@@ -181,7 +182,7 @@ def lift(graph: Graph) -> Replaced:
         ordered = _in_order(pieces)
         if len(ordered) < 2 or len(whole.shape) != 1:
             continue
-        for run in _runs(graph, ordered):
+        for run in _runs(graph, ordered, several):
             new = _together(graph, whole, run, part_of)
             if new is not None and not any(u.user in out for u in run):
                 out.update(
@@ -210,11 +211,11 @@ def _in_order(pieces: list[Node]) -> list[Node]:
     return out
 
 
-def _runs(graph: Graph, pieces: list[Node]) -> Iterable[list[_Use]]:
+def _runs(graph: Graph, pieces: list[Node], several: bool) -> Iterable[list[_Use]]:
     """Neighbours that go into the same operation."""
     alike: dict[tuple[object, ...], dict[int, _Use]] = {}
     for k, piece in enumerate(pieces):
-        for use in _uses(graph, piece):
+        for use in _uses(graph, piece, several):
             alike.setdefault((use.user.op, use.place, len(use.user.inputs)), {}).setdefault(k, use)
     for found in alike.values():
         for _, run in itertools.groupby(enumerate(sorted(found)), key=lambda pair: pair[1] - pair[0]):
@@ -223,14 +224,15 @@ def _runs(graph: Graph, pieces: list[Node]) -> Iterable[list[_Use]]:
                 yield uses
 
 
-def _uses(graph: Graph, piece: Node) -> Iterable[_Use]:
-    """The one elementwise operation that a piece goes into; or those of several that need but numbers
+def _uses(graph: Graph, piece: Node, several: bool) -> Iterable[_Use]:
+    """The one elementwise operation that a piece goes into; with `several`, those that need but numbers
     beside it."""
     users = graph.users.get(piece, [])
     for user in users:
         others = [u for u in user.inputs if u is not piece]
         fits = isinstance(user.op, Elementwise) and user.shape == piece.shape
-        if fits and (len(users) == 1 or (others and all(_same_number(u, u) for u in others))):
+        numbers = bool(others) and all(_same_number(u, u) for u in others)
+        if fits and (numbers if several else len(users) == 1):
             yield _Use(piece, user, user.inputs.index(piece))
 
 
