@@ -294,6 +294,8 @@ def test_an_unknown_optimisation_or_backend_is_refused():
         graph.compile(optimise=["speed"])
     with pytest.raises(uf.UnfoldError, match="no backend 'tpu'; there are numpy"):
         graph.compile(backend="tpu")
+    with pytest.raises(uf.UnfoldError, match="no optimisation 'turns'; there are hoist"):
+        uf.systems.rnn().code("loss", optimise=("turns",))
 
 
 @pytest.mark.parametrize("kept", [(), ("n",)], ids=["over all axes", "for each sequence"])

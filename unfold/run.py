@@ -46,15 +46,21 @@ def compiled(
     """The graph as a function of arrays; the same one for the same arguments."""
     if backend not in BACKENDS:
         raise UnfoldError(f"no backend {backend!r}; there are {', '.join(BACKENDS)}")
-    chosen = None if optimise is None else tuple(optimise)
-    unknown = [o for o in chosen or () if o not in OPTIMISATIONS]
-    if unknown:
-        raise UnfoldError(f"no optimisation {unknown[0]!r}; there are {', '.join(OPTIMISATIONS)}")
+    chosen = _known(optimise)
     cache = graph.__dict__.setdefault("_compiled", {})
     if (backend, chosen) not in cache:
         cache[backend, chosen] = _function(graph, backend, chosen)
     function: Callable[..., Result] = cache[backend, chosen]
     return function
+
+
+def _known(optimise: Iterable[str] | None) -> tuple[str, ...] | None:
+    """The optimisations asked for. Raises an `UnfoldError` where there is none of that name."""
+    chosen = None if optimise is None else tuple(optimise)
+    unknown = [o for o in chosen or () if o not in OPTIMISATIONS]
+    if unknown:
+        raise UnfoldError(f"no optimisation {unknown[0]!r}; there are {', '.join(OPTIMISATIONS)}")
+    return chosen
 
 
 def _function(graph: Graph, backend: str, optimise: tuple[str, ...] | None) -> Callable[..., Result]:
@@ -217,7 +223,7 @@ def code(graph: Graph, of: str | None = None, wrt: Wrt = None, **options: Any) -
     """The NumPy source that runs: of the outputs, or of `of` and its gradients. Sizes may be
     given by name (`t=50, hidden=16`); those that are not are small stand-ins."""
     chosen = graph if of is None else _joint(graph, of, wrt)
-    optimise = options.pop("optimise", None)
+    optimise = _known(options.pop("optimise", None))
     wants_jit = _wants_jit(options.pop("backend", "numpy"))
     return printed.code(chosen, example(chosen, options), optimise, wants_jit)
 
