@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ class Loop:
     def axes(self) -> tuple[Axis, ...]:
         return tuple(a for a, _ in self.direction)
 
-    @property
+    @cached_property
     def straight(self) -> bool:
         """Whether it and the loops inside it are nested loops over single axes, each over the values of one
         step of those around it."""

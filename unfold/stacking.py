@@ -91,9 +91,10 @@ def products(graph: Graph) -> Replaced:
             onward = _onward(graph, node, part_of, cyclic)
             groups.setdefault((node.inputs[1], onward, node.dtype), []).append(node)
     out: Replaced = {}
-    products = {m for members in groups.values() for m in members}
+    candidates = {m for members in groups.values() for m in members}
     for members in groups.values():
-        if len(members) > 1 and products.isdisjoint(reach((m.inputs[0] for m in members), graph.inputs_of)):
+        weights = reach((m.inputs[0] for m in members), graph.inputs_of) if len(members) > 1 else set()
+        if len(members) > 1 and candidates.isdisjoint(weights):  # a matrix may depend on a product
             members.sort(key=lambda n: _chain(graph, n), reverse=True)
             all_of = apply(members[0].op, concat([m.inputs[0] for m in members], -2), members[0].inputs[1])
             out.update(zip(members, pieces_of(all_of, [m.shape[0] for m in members], -1), strict=True))

@@ -59,8 +59,7 @@ class Printer(Values):
         mine = [n for n in chunk.nodes if n in self.vars and self.vars[n].name in source.local]
         delayed = [n for n in mine if n in self.padded]
         if delayed or not set(mine).isdisjoint(chunk.saved):
-            source.emit("")
-            source.emit("# for all that reads them later, and for the next part:")
+            source.comment(["for all that reads them later, and for the next part:"])
         rooms = {node: self.padded.pop(node) for node in delayed}
         with source.before():
             whole = {node: self.whole(node) for node in chunk.saved if node in mine}
@@ -93,8 +92,7 @@ class Printer(Values):
         """A comment naming the equation, where it changes."""
         text = self.equations.get(node)
         if text and text != self.told and not self.source.loops:
-            self.source.emit("")
-            self.source.emit(f"# {text}")
+            self.source.comment([text])
             self.told = text
 
     # ------------------------------------------------------------------ loops
