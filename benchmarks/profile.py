@@ -12,9 +12,9 @@ from typing import Any
 from benchmarks import measure, models, peers
 from benchmarks.models import SIZES
 from benchmarks.peers import ours
-from unfold.backends import numpy as printed
-from unfold.binding import bind
-from unfold.run import _joint
+from unfold.engine.binding import bind
+from unfold.engine.numpy import printed as printed
+from unfold.engine.run import _joint
 
 SECONDS = 2.0  # of calls, of which the best time of each statement counts
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.models import MODELS, SIZES
 from benchmarks.peers import NAMES
-from unfold.files import write_whole
+from unfold.core.files import write_whole
 
 Cell = dict[str, Any]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import Phase, settings
 
 import unfold as uf
-from unfold.op import FUNCTIONS, OPERATIONS
+from unfold.core.node import FUNCTIONS, OPERATIONS
 
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("mutation", settings.get_profile("suite"), phases=(Phase.explicit, Phase.generate))

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 import unfold as uf
-from unfold.graph import Graph, postorder
-from unfold.node import Input, Node
-from unfold.op import Elementwise
+from unfold.core.leaves import Input
+from unfold.core.node import Node
+from unfold.core.op import Elementwise
+from unfold.core.system import postorder
+from unfold.graph import Graph
 from unfold.ops.examples import Example, Given
 
 STEP = 2.0**-200

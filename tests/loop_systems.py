@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import unfold as uf
-from unfold.binding import example
+from unfold.engine.binding import example
 
 STEPS = 4
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from evaluation import draw, floating, number_of
 
-from unfold.check.checker import Check
-from unfold.check.rules import active
+from unfold.check.mutants import NotApplicable, mutate
+from unfold.check.rules.certificates import active
+from unfold.check.stages import Check
+from unfold.core.node import Node
 from unfold.graph import Graph
-from unfold.node import Node
 from unfold.ops.examples import Example, all_examples
-from unfold.testing.mutants import NotApplicable, mutate
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from random_systems import model
 
 import unfold as uf
 from unfold import systems
-from unfold.errors import NotDifferentiable, UnknownName
+from unfold.core.errors import NotDifferentiable, UnknownName
+from unfold.core.leaves import Constant, Symbol
+from unfold.core.node import Node
 from unfold.graph import Graph
-from unfold.node import Constant, Node, Symbol
-from unfold.simplify import simplify
+from unfold.transform.simplify import simplify
 
 STEP = 1e-30
 
@@ -221,13 +222,13 @@ def test_the_gradients_of_a_system_commute_with_unfolding(name):
 
 
 def names_of(graph):
-    from unfold import dims
+    from unfold.core import dims
 
     return {n for u in graph.order for d in u.shape for n in dims.names(d)}
 
 
 def shape(node, sizes):
-    from unfold import dims
+    from unfold.core import dims
 
     return tuple(dims.evaluate(d, sizes) for d in node.shape)
 

@@ -10,11 +10,12 @@ import pytest
 
 import unfold as uf
 from unfold import systems
-from unfold.errors import BindingError, GradientError, UnfoldError
-from unfold.graph import Graph, rebuild, rewrite
-from unfold.node import Node, operation
-from unfold.op import OPERATIONS, Elementwise
-from unfold.testing.mutants import mutate
+from unfold.check.mutants import mutate
+from unfold.core.errors import BindingError, GradientError, UnfoldError
+from unfold.core.node import OPERATIONS, Node
+from unfold.core.op import Elementwise, operation
+from unfold.core.system import rebuild, rewrite
+from unfold.graph import Graph
 
 RNN = systems.rnn(input=3, hidden=4, classes=3)
 
@@ -36,7 +37,7 @@ def planted(change: str = "negate", name: str = "tanh", argument: int = 0, above
 # ---------------------------------------------------------------------- what holds
 @pytest.mark.parametrize("name", systems.SYSTEMS)
 def test_every_system_has_right_gradients(name: str) -> None:
-    from unfold.example import arrays
+    from unfold.engine.made_up import arrays
 
     graph = systems.SYSTEMS[name]()
     report = uf.check(graph, "loss", **arrays(graph))
@@ -47,7 +48,7 @@ def test_every_system_has_right_gradients(name: str) -> None:
 
 @pytest.mark.parametrize("name", systems.SYSTEMS)
 def test_every_system_has_right_second_derivatives(name: str) -> None:
-    from unfold.example import arrays
+    from unfold.engine.made_up import arrays
 
     graph = systems.SYSTEMS[name]()
     report = uf.check(graph, "loss", order=2, **arrays(graph))
@@ -72,7 +73,7 @@ def test_a_batch_is_checked_like_one_example() -> None:
 
 
 def test_a_batch_of_systems_over_two_axes_is_checked_like_one_example() -> None:
-    from unfold.example import arrays
+    from unfold.engine.made_up import arrays
 
     graph = systems.attention()
     one = arrays(graph)

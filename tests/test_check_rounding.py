@@ -10,12 +10,12 @@ from mutation_cases import cases
 from test_mutants import EXPECTED, system_for
 
 import unfold as uf
-from unfold.check.checker import Check
-from unfold.check.oracle import HAS_LONG, LONG
-from unfold.check.rounding import furthest, nudges
-from unfold.check.values import record
+from unfold.check.mutants import engine_mutant, mutate
+from unfold.check.numbers.oracle import HAS_LONG, LONG
+from unfold.check.numbers.rounding import furthest, nudges
+from unfold.check.numbers.values import record
+from unfold.check.stages import Check
 from unfold.graph import Graph
-from unfold.testing.mutants import engine_mutant, mutate
 
 W = np.array([1.0, 0.3, -0.7])
 

@@ -10,11 +10,11 @@ import pytest
 
 import unfold as uf
 from unfold import systems
-from unfold.errors import BindingError, DefinitionError, UnfoldError
+from unfold.check.mutants import engine_mutant, mutate
+from unfold.core.errors import BindingError, DefinitionError, UnfoldError
+from unfold.core.node import Node
+from unfold.core.op import Elementwise, operation
 from unfold.graph import Graph
-from unfold.node import Node, operation
-from unfold.op import Elementwise
-from unfold.testing.mutants import engine_mutant, mutate
 
 RNN = systems.rnn(input=3, hidden=4, classes=3)
 W = np.array([0.5, -1.0, 2.0])

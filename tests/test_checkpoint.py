@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from unfold.train import checkpoint, models
-from unfold.train.checkpoint import BadCheckpoint, Checkpoint, load, save
+from unfold.apps.train import checkpoint, models
+from unfold.apps.train.checkpoint import BadCheckpoint, Checkpoint, load, save
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import unfold as uf
 from unfold import systems
-from unfold.checkpointing import advances, checkpoint, repetitions, schedule
-from unfold.errors import NotCausal, NotDifferentiable, UnfoldError
+from unfold.core.errors import NotCausal, NotDifferentiable, UnfoldError
+from unfold.learn.checkpointing import advances, checkpoint, repetitions, schedule
 
 
 @cache

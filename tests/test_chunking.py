@@ -12,12 +12,12 @@ import pytest
 from test_plan import agree, request
 
 import unfold as uf
-from unfold import chunking
-from unfold.backends import numpy as printed
-from unfold.binding import bind, example
+from unfold.engine.binding import bind, example
+from unfold.engine.numpy import printed as printed
+from unfold.engine.plan import chunking
+from unfold.engine.plan.passes import OPTIMISATIONS
+from unfold.engine.run import _joint
 from unfold.graph import Graph
-from unfold.passes import OPTIMISATIONS
-from unfold.run import _joint
 
 WITHOUT = tuple(o for o in OPTIMISATIONS if o != "chunk")
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from unfold import systems
-from unfold.cli import main
-from unfold.example import arrays
-from unfold.loading import load
+from unfold.apps.cli import main
+from unfold.apps.loading import load
+from unfold.engine.made_up import arrays
 
 MODEL = """\
 import unfold as uf
@@ -343,5 +343,5 @@ def test_a_reader_that_leaves_is_no_error():
 
 
 def test_a_bug_of_ours_is_one_line_too(monkeypatch, capsys):
-    monkeypatch.setattr("unfold.cli.load", lambda source: 1 / 0)
+    monkeypatch.setattr("unfold.apps.cli.load", lambda source: 1 / 0)
     assert "this is a bug in unfold, please report it: ZeroDivisionError" in refused(capsys, "show", "x.py")

@@ -5,8 +5,8 @@ import pytest
 
 import unfold as uf
 from unfold import systems
-from unfold.diagnose import Look, diagnose, sparkline
-from unfold.streaming import stream
+from unfold.learn.diagnose import Look, diagnose, sparkline
+from unfold.learn.streaming import stream
 
 
 def data(T, seed=0, classes=3):

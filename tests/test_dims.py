@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import unfold as uf
-from unfold import dims
-from unfold.errors import DefinitionError, ShapeMismatch
+from unfold.core import dims
+from unfold.core.errors import DefinitionError, ShapeMismatch
 
 NAMES = st.sampled_from(["a", "b", "hidden", "in", "class", "λ", "_x1"])
 SIZES = {"a": 2, "b": 3, "hidden": 5, "in": 7, "class": 1, "λ": 0, "_x1": 4}

@@ -12,9 +12,10 @@ from random_systems import model
 
 import unfold as uf
 from unfold import systems
-from unfold.listing import Listing
-from unfold.op import FUNCTIONS, OPERATIONS
-from unfold.text import expression, short
+from unfold.core.node import FUNCTIONS, OPERATIONS
+from unfold.language.variables import Var
+from unfold.notation.listing import Listing
+from unfold.notation.text import expression, short
 
 
 @pytest.fixture
@@ -227,7 +228,7 @@ def run(graph, arrays):
         tree = ast.fix_missing_locations(Numbers(graph.axes).visit(ast.parse(line)))
         exec(compile(tree, "printed", "exec"), space)
     for v in space.values():
-        if isinstance(v, uf.language.Var) and v.axes:  # times an adjoint that is zero there
+        if isinstance(v, Var) and v.axes:  # times an adjoint that is zero there
             (t,) = v.axes
             for k in range(5):
                 for place in (-k, t.last + 1 + k):
@@ -378,7 +379,7 @@ def test_a_vector_times_a_matrix_is_the_transposed_matrix_times_the_vector():
 
 
 def test_a_delay_moves_the_indices_of_what_it_delays(t):
-    from unfold.ops.time import delay, read_at, reverse
+    from unfold.ops.time.delays import delay, read_at, reverse
 
     x, h = uf.input("x", over=t), uf.var("h", over=t)
     h[0] = 0
@@ -393,7 +394,7 @@ def test_a_delay_moves_the_indices_of_what_it_delays(t):
 
 
 def test_an_index_bound_by_a_sum_is_not_moved(t):
-    from unfold.ops.time import delay
+    from unfold.ops.time.delays import delay
 
     i = uf.axis("i")
     e = uf.input("e", over=(t, i))
@@ -431,8 +432,7 @@ def test_every_operation_prints_with_its_name_or_sign(t):
     """An operation nobody thought of prints as a call with its parameters."""
     from dataclasses import dataclass
 
-    from unfold.node import apply, enlist
-    from unfold.op import Elementwise
+    from unfold.core.op import Elementwise, apply, enlist
 
     @dataclass(frozen=True)
     class Test_scaled(Elementwise):

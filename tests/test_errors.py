@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import unfold as uf
-from unfold.errors import (
+from unfold.core.errors import (
     DefinitionError,
     InstantaneousLoop,
     MissingBoundary,

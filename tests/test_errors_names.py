@@ -7,8 +7,8 @@ import pytest
 from test_errors import said
 
 import unfold as uf
-from unfold import errors
-from unfold.errors import BadName, DefinitionError, UnfoldError, UnknownName
+from unfold.core import errors
+from unfold.core.errors import BadName, DefinitionError, UnfoldError, UnknownName
 
 LINE = r"\S*?test_errors_names\.py:\d+"
 

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import unfold as uf
 from unfold import systems
-from unfold.binding import bind
-from unfold.cli import main
-from unfold.errors import UnfoldError
-from unfold.example import arrays
-from unfold.gallery import build
-from unfold.gallery.samples import STEPS, Samples, default_text, read_text
+from unfold.apps.cli import main
+from unfold.apps.gallery import build
+from unfold.apps.gallery.samples import STEPS, Samples, default_text, read_text
+from unfold.core.errors import UnfoldError
+from unfold.core.node import OPERATIONS
+from unfold.engine.binding import bind
+from unfold.engine.made_up import arrays
 
 GRAPHS = {name: maker() for name, maker in systems.all().items()}
 VOID = {"meta", "br", "link", "hr", "img", "path", "rect", "circle", "line", "polyline", "polygon", "use"}
@@ -141,7 +141,7 @@ def test_other_mistakes_are_refused_before_any_work(tmp_path, capsys):
 
 
 def test_a_wrong_gradient_fails_the_gallery(tmp_path, monkeypatch, capsys):
-    tanh = uf.op.OPERATIONS["tanh"]
+    tanh = OPERATIONS["tanh"]
     monkeypatch.setattr(tanh, "vjp", lambda self, ct, out, a: (ct * (1 - a * a),))
     assert main(["gallery", str(tmp_path), "--only", "dynamical"]) == 1
     assert "the gradients of dynamical are not proven" in capsys.readouterr().err

@@ -10,13 +10,13 @@ import pytest
 from test_plan import agree
 
 import unfold as uf
-from unfold import chunking
-from unfold.adjoint import with_gradients
-from unfold.backends import numpy as printed
-from unfold.binding import bind
-from unfold.blending import Blend
-from unfold.plan import plan
-from unfold.run import _joint
+from unfold.engine.binding import bind
+from unfold.engine.numpy import printed as printed
+from unfold.engine.plan import chunking
+from unfold.engine.plan.blending import Blend
+from unfold.engine.plan.plan import plan
+from unfold.engine.run import _joint
+from unfold.transform.adjoint import with_gradients
 
 
 def gated(seed: int) -> tuple[Any, dict[str, Any]]:

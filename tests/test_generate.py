@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unfold import systems
-from unfold.errors import DefinitionError, UnfoldError, UnknownName
-from unfold.generate import beam, free_running, generate
-from unfold.train import models
+from unfold.apps.train import models
+from unfold.core.errors import DefinitionError, UnfoldError, UnknownName
+from unfold.learn.generate import beam, free_running, generate
 
 CLASSES = 3
 

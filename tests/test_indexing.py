@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import unfold as uf
-from unfold.dims import evaluate
+from unfold.core.dims import evaluate
 
 
 @st.composite

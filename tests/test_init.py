@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import unfold as uf
-from unfold import init
-from unfold.errors import ShapeMismatch, UnknownName
+from unfold.core.errors import ShapeMismatch, UnknownName
+from unfold.learn import init
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from interpreted import interpreted
 from test_plan import agree, request, rnn
 
 import unfold as uf
-from unfold.backends import kernels, modules
-from unfold.backends import numpy as printed
-from unfold.binding import bind, example
-from unfold.run import _joint
+from unfold.engine.binding import bind, example
+from unfold.engine.numba import kernels, modules
+from unfold.engine.numpy import printed as printed
+from unfold.engine.run import _joint
 
 needs_numba = pytest.mark.skipif(
     not modules.available(), reason="Numba is not installed (pip install 'unfold[jit]')"
@@ -36,7 +36,7 @@ def run_text(graph: Any, arrays: dict[str, Any], optimise: Any, calls: int = 2) 
 @pytest.mark.parametrize("blas", [True, False], ids=["with BLAS", "without"])
 @pytest.mark.parametrize("seed", range(40))
 def test_the_text_of_compiled_parts_gives_the_values_of_the_definition(seed, blas, monkeypatch):
-    monkeypatch.setattr("unfold.backends.jit.has_blas", lambda: blas)
+    monkeypatch.setattr("unfold.engine.numba.jit.has_blas", lambda: blas)
     monkeypatch.setattr(kernels, "SMALL", 0 if seed % 2 else 512)
     graph, arrays = request(seed, batched=seed % 3 == 1)
     expected = graph.compile(backend="reference")(**arrays)
@@ -212,7 +212,7 @@ def test_compiled_single_precision_agrees():
 def test_compiled_exp_and_tanh_are_right_to_three_units_in_the_last_place(name, dtype):
     from numba import njit
 
-    from unfold.backends import native
+    from unfold.engine.numba import native
 
     function = getattr(native, f"{name}_{dtype}")
 
@@ -257,7 +257,7 @@ def test_auto_compiles_when_plain_calls_have_taken_as_long(cache, monkeypatch):
     run = graph.compile(backend="auto")
     first = run(**arrays)
     assert not list(cache.rglob("*.py"))
-    monkeypatch.setattr("unfold.run.COMPILING", 0.0)
+    monkeypatch.setattr("unfold.engine.run.COMPILING", 0.0)
     for _ in range(2):
         later = run(**arrays)
     assert list(cache.rglob("*.py"))

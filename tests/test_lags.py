@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from random_systems import model
 
 import unfold as uf
-from unfold.dependence import Loop, schedule
-from unfold.lags import Edge, components, edges, edges_into, potentials
-from unfold.node import Node
-from unfold.unfolding import needs
+from unfold.analysis.instances import needs
+from unfold.analysis.lags import Edge, components, edges, edges_into, potentials
+from unfold.analysis.schedule import Loop, schedule
+from unfold.core.node import Node
 
 VERTICES: list[Any] = [uf.input(f"v{k}") for k in range(7)]
 I, J = uf.axis("i"), uf.axis("j")

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import unfold as uf
-from unfold.errors import BadName, UnfoldError
+from unfold.core.axis import written
+from unfold.core.errors import BadName, UnfoldError
 
 
 def evaluate(graph, **arrays):
@@ -30,9 +31,9 @@ def test_an_index_resolves_as_it_is_written(k, size, step):
 def test_an_index_prints_as_mathematics_and_as_it_is_written(t):
     indices = [t.now, t - 1, t + 2, t.last, t.last + 1, t.last + 1 - t, t.first]
     assert [repr(k) for k in indices] == ["t", "t-1", "t+2", "T", "T+1", "T+1-t", "1"]
-    written = ["t", "t-1", "t+2", "t.last", "t.last + 1", "t.last + 1 - t", "1"]
-    assert [k.written for k in indices] == written
-    for text, index in zip(written[:-1], indices, strict=False):
+    spelled = ["t", "t-1", "t+2", "t.last", "t.last + 1", "t.last + 1 - t", "1"]
+    assert [written(k) for k in indices] == spelled
+    for text, index in zip(spelled[:-1], indices, strict=False):
         value = eval(text, {"t": t})
         assert (value.now if value is t else value) == index
 

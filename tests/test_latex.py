@@ -16,11 +16,11 @@ from random_systems import model
 
 import unfold as uf
 from unfold import systems
-from unfold.errors import UnfoldError
-from unfold.graph import postorder
-from unfold.latex import equation, latex, name
-from unfold.node import Node, as_node
-from unfold.op import FUNCTIONS, OPERATIONS
+from unfold.core.errors import UnfoldError
+from unfold.core.leaves import as_node
+from unfold.core.node import FUNCTIONS, OPERATIONS, Node
+from unfold.core.system import postorder
+from unfold.notation.latex import equation, latex, name
 
 COMMANDS = set(
     re.findall(

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from random_systems import Lags, lag_system
 
 import unfold as uf
-from unfold.adjoint import adjoints
-from unfold.dependence import Loop, components, edges, schedule
-from unfold.errors import DefinitionError, InstantaneousLoop, NotProven, TwoWayTime, ZeroDelayLoop
+from unfold.analysis.instances import needs
+from unfold.analysis.legality import check_legality
+from unfold.analysis.schedule import Loop, components, edges, schedule
+from unfold.core.errors import DefinitionError, InstantaneousLoop, NotProven, TwoWayTime, ZeroDelayLoop
 from unfold.graph import Graph
-from unfold.legality import check_legality
-from unfold.unfolding import needs
+from unfold.transform.adjoint import adjoints
+from unfold.transform.unfolding import written_out
 
 LENGTHS = [(n,) for n in (1, 2, 3, 4, 5, 6, 9, 12)]
 GRIDS = [(1, 1), (1, 4), (4, 1), (3, 3), (4, 6), (7, 7)]
@@ -227,7 +228,7 @@ def test_the_adjoint_of_a_legal_system_is_legal():
                 {str(s): ct[s] for s in graph.symbols.values() if s in ct},
                 {**dict(graph.definitions), **definitions},
             )
-            check_legality(backward)
+            check_legality(backward, written_out)
             assert_an_order(backward, dict.fromkeys(graph.axes, 3))
             checked += 1
     assert checked > 30

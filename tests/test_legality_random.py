@@ -10,7 +10,7 @@ import random
 import pytest
 from random_systems import Lags, lag_system
 
-from unfold.errors import DefinitionError, NotProven
+from unfold.core.errors import DefinitionError, NotProven
 
 ONE_AXIS, TWO_AXES, PARTS = 2000, 500, 4
 

@@ -11,8 +11,8 @@ from mutation_cases import Case, cases
 
 import unfold as uf
 from unfold import systems
+from unfold.check.mutants import ENGINE, EQUIVALENT, RULES, NotApplicable, engine_mutant, mutate
 from unfold.graph import Graph
-from unfold.testing.mutants import ENGINE, EQUIVALENT, RULES, NotApplicable, engine_mutant, mutate
 
 
 def found(case: Case, change: str) -> tuple[str, int] | None:
@@ -47,7 +47,7 @@ def test_every_equivalent_mutant_has_a_reason_and_names_an_operation_and_a_chang
 
 
 def test_the_right_rules_are_not_blamed() -> None:
-    from unfold.check.checker import Check
+    from unfold.check.stages import Check
 
     blamed = Counter[str]()
     for case in cases():

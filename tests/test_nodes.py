@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import unfold as uf
-from unfold.errors import BadName, DefinitionError, UnfoldError
-from unfold.node import Constant, Node, as_node, enlist, kind_of, operation
-from unfold.op import Elementwise
+from unfold.core.errors import BadName, DefinitionError, UnfoldError
+from unfold.core.leaves import Constant, as_node, kind_of
+from unfold.core.node import Node
+from unfold.core.op import Elementwise, enlist, operation
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from evaluation import (
 )
 
 import unfold as uf
-from unfold.op import FUNCTIONS, OPERATIONS
+from unfold.core.node import FUNCTIONS, OPERATIONS
 from unfold.ops.examples import CALLS, WITHOUT, Example, all_examples
 
 EXAMPLES = [e for e in all_examples() if e.name != "stop_gradient"]

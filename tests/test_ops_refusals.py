@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import unfold as uf
-from unfold.errors import DefinitionError, ShapeMismatch
+from unfold.core.errors import DefinitionError, ShapeMismatch
 
 T = uf.axis("t")
 N, A, V, C = uf.input("n"), uf.input("a", 2, 3), uf.input("v", "n"), uf.input("c", 2, 3, 4)

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unfold as uf
-from unfold.latex import equation as tex_of
-from unfold.op import FUNCTIONS, OPERATIONS, Elementwise
+from unfold.core.node import FUNCTIONS, OPERATIONS
+from unfold.core.op import Elementwise
+from unfold.notation.latex import equation as tex_of
 from unfold.ops.examples import all_examples
 
 
@@ -133,7 +134,7 @@ def test_operations_on_real_numbers_refuse_complex_ones(name: str) -> None:
     z = uf.input("z", 2, 2, dtype=complex)
     op = OPERATIONS[name]
     count = len(op.domain) if issubclass(op, Elementwise) else 1
-    with pytest.raises(uf.errors.ShapeMismatch, match="real numbers"):
+    with pytest.raises(uf.ShapeMismatch, match="real numbers"):
         FUNCTIONS[name](*[z] * count)
 
 
@@ -213,7 +214,7 @@ ERRORS: dict[str, tuple[Callable[[], Any], str]] = {
 @pytest.mark.parametrize("name", ERRORS)
 def test_what_does_not_fit_is_told(name: str) -> None:
     call, message = ERRORS[name]
-    with pytest.raises(uf.errors.UnfoldError, match=message):
+    with pytest.raises(uf.UnfoldError, match=message):
         call()
 
 
@@ -306,7 +307,7 @@ def test_a_users_operation_is_one_small_class() -> None:
         np.testing.assert_allclose(run(graph.grad("y"), **data)["w"], step, rtol=1e-12)
         np.testing.assert_allclose(run(graph.jvp("y"), **data, w_dot=1.0)["y_dot"], step, rtol=1e-12)
         assert uf.gaussian is gaussian
-        assert "exp(-a**2)" in __import__("unfold.ops.listing", fromlist=["table"]).table("gaussian")
+        assert "exp(-a**2)" in __import__("unfold.apps.operations", fromlist=["table"]).table("gaussian")
     finally:
         del OPERATIONS["gaussian"], FUNCTIONS["gaussian"]
 

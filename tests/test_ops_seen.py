@@ -7,7 +7,7 @@ import pytest
 import unfold as uf
 import viz
 from unfold.graph import Graph
-from unfold.latex import latex
+from unfold.notation.latex import latex
 from unfold.ops.examples import all_examples
 
 EXAMPLES = all_examples()

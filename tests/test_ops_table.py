@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from unfold.op import FUNCTIONS
-from unfold.ops.listing import family, row, table
+from unfold.apps.operations import family, row, table
+from unfold.core.node import FUNCTIONS
 
 ROWS = {
     "add": ("add(a, b, c)", "a + b + ...", "`ct`, `ct`, `ct`", "+"),
@@ -75,13 +75,13 @@ def test_tables_are_by_family_and_name() -> None:
     assert table("softs") == table("softsign")
     text = table("soft")
     heads = [line for line in text.splitlines() if line.startswith("### ")]
-    assert heads == ["### activation", "### reduce"]
+    assert heads == ["### activation", "### reduction"]
     first = "| operation | mathematics | gradient of each argument, or what it is made of | symbol |"
     assert text.startswith(
         f"### activation\n\n{first}\n|---|---|---|---|\n| `softplus(a)` | log(1 + exp(a)) | "
     )
     assert "| `ct * sigmoid(a)` | softplus |\n| `softsign(a)` | " in text
-    assert "\n\n### reduce\n\n" in text
+    assert "\n\n### reduction\n\n" in text
 
 
 def test_the_whole_table_holds_every_function_once() -> None:

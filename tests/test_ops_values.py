@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import unfold as uf
-from unfold.op import FUNCTIONS, OPERATIONS, Elementwise
+from unfold.core.node import FUNCTIONS, OPERATIONS
+from unfold.core.op import Elementwise
 from unfold.ops import examples
 from unfold.ops.examples import Example, all_examples
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from unfold import optim
-from unfold.errors import BindingError, UnfoldError
+from unfold.core.errors import BindingError, UnfoldError
+from unfold.learn import optim
 
 
 def problem(seed, dtype=np.float64):

@@ -12,10 +12,10 @@ import pytest
 from random_systems import model
 
 import unfold as uf
-from unfold.backends import numpy as printed
-from unfold.binding import bind, example
-from unfold.passes import OPTIMISATIONS, SumOfScatters
-from unfold.run import _joint
+from unfold.engine.binding import bind, example
+from unfold.engine.numpy import printed as printed
+from unfold.engine.plan.passes import OPTIMISATIONS, SumOfScatters
+from unfold.engine.run import _joint
 
 FEW = len(OPTIMISATIONS) - 1
 SETTINGS: list[Any] = [None, (), *combinations(OPTIMISATIONS, 1), *combinations(OPTIMISATIONS, FEW)]

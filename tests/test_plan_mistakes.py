@@ -9,9 +9,9 @@ import pytest
 from test_plan import agree
 
 import unfold as uf
-from unfold import chunking
+from unfold.engine.plan import chunking
+from unfold.engine.run import _joint
 from unfold.graph import Graph
-from unfold.run import _joint
 
 
 def weights(graph: Any, seed: int = 0) -> dict[str, Any]:

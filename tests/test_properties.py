@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, example, given, settings, target
 from hypothesis import strategies as st
 
 import unfold as uf
-from unfold.errors import DefinitionError
+from unfold.core.errors import DefinitionError
+from unfold.core.node import call
 from unfold.graph import Graph
-from unfold.node import call
 from unfold.testing import BlockSpec, EquationSpec, SystemSpec, build
 from unfold.testing.specs import walk
 from unfold.testing.strategies import (
@@ -286,7 +286,7 @@ def test_a_shorter_run_is_the_beginning_of_a_longer_one(
 def test_a_run_step_by_step_with_carried_state_is_the_whole_run(
     spec: SystemSpec, seed: int, steps: int
 ) -> None:
-    from unfold.streaming import stream
+    from unfold.learn.streaming import stream
 
     spec = replace(spec, loss=(("all", 0),))
     system = build(spec)

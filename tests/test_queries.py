@@ -11,12 +11,12 @@ from random_systems import lag_system, model
 
 import unfold as uf
 from unfold import systems
-from unfold.arrows import arrows, cycles
-from unfold.causality import lookahead, require_causal, state
-from unfold.errors import DefinitionError, NotCausal, UnfoldError, UnknownName
-from unfold.node import Input, Param
-from unfold.queries import at_row, view
-from unfold.separation import separates
+from unfold.analysis.arrows import arrows, cycles
+from unfold.analysis.causality import lookahead, require_causal, state
+from unfold.analysis.separation import separates
+from unfold.analysis.views import at_row, view
+from unfold.core.errors import DefinitionError, NotCausal, UnfoldError, UnknownName
+from unfold.core.leaves import Input, Param
 
 
 @pytest.fixture

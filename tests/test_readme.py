@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import unfold as uf
-from unfold.cli import main
+from unfold.apps.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

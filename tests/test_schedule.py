@@ -18,18 +18,19 @@ from test_legality import computed
 from test_plan import agree
 
 import unfold as uf
-from unfold import chunking
-from unfold.augmenting import Room
-from unfold.backends.comments import equations
-from unfold.binding import bind, example
-from unfold.dependence import Loop
-from unfold.node import Node, Symbol
-from unfold.ops.shape import Concat
-from unfold.ops.time import Delay
-from unfold.passes import OPTIMISATIONS, VIEWS
-from unfold.plan import Plan, plan
-from unfold.run import _joint
-from unfold.unfolding import needs
+from unfold.analysis.instances import needs
+from unfold.analysis.schedule import Loop
+from unfold.core.leaves import Symbol
+from unfold.core.node import Node
+from unfold.engine.binding import bind, example
+from unfold.engine.numpy.comments import equations
+from unfold.engine.plan import chunking
+from unfold.engine.plan.augmenting import Room
+from unfold.engine.plan.passes import OPTIMISATIONS, VIEWS
+from unfold.engine.plan.plan import Plan, plan
+from unfold.engine.run import _joint
+from unfold.ops.array.shape import Concat
+from unfold.ops.time.delays import Delay
 
 STEPS = 4
 SYSTEMS = [n for n in uf.systems.SYSTEMS if n != "driven"]

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 import unfold as uf
 from unfold import systems
-from unfold.errors import BindingError, NotCausal, UnknownName
-from unfold.streaming import lookahead, stream
+from unfold.core.errors import BindingError, NotCausal, UnknownName
+from unfold.learn.streaming import lookahead, stream
 
 SIZES = {"input": 3, "hidden": 4, "classes": 5}
 

@@ -12,7 +12,7 @@ import pytest
 
 import unfold as uf
 from unfold import systems
-from unfold.errors import BindingError, DefinitionError
+from unfold.core.errors import BindingError, DefinitionError
 
 tanh, I, H, D, K, N = np.tanh, 3, 4, 5, 6, 2  # sizes: input, hidden, decoder, classes, depth
 SIZES = {

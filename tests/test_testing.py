@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
 import unfold as uf
+from unfold.core.node import Node
+from unfold.core.op import Elementwise, operation
 from unfold.graph import Graph
-from unfold.node import Node, operation
-from unfold.op import Elementwise
 from unfold.testing import BlockSpec, EquationSpec, SystemSpec, build
 from unfold.testing.strategies import (
     broadcastable,
@@ -148,7 +148,7 @@ def test_a_user_property_tests_an_operation_in_five_lines(softclip: Any) -> None
 
 def test_and_a_slip_in_its_rule_is_found(softclip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Softclip_of_test, "slip", 1.000001)
-    with pytest.raises(uf.errors.GradientError, match=r"softclip_of_test, argument 0"):
+    with pytest.raises(uf.GradientError, match=r"softclip_of_test, argument 0"):
         property_of_softclip()
 
 

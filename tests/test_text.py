@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unfold.train import text as texts
-from unfold.train.text import BadText, Windows, read, split
+from unfold.apps.train import corpus as texts
+from unfold.apps.train.corpus import BadText, Windows, read, split
 
 
 @pytest.fixture

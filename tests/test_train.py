@@ -6,14 +6,14 @@ import json
 import numpy as np
 import pytest
 
-from unfold import cli
-from unfold.errors import UnfoldError
-from unfold.generate import choose
-from unfold.train import checkpoint, command, models
-from unfold.train.checkpoint import BadCheckpoint
-from unfold.train.loop import Diverged, Options, Trainer, resume
-from unfold.train.sampling import sample
-from unfold.train.text import Vocabulary
+from unfold.apps import cli
+from unfold.apps.train import checkpoint, command, models
+from unfold.apps.train.checkpoint import BadCheckpoint
+from unfold.apps.train.corpus import Vocabulary
+from unfold.apps.train.loop import Diverged, Options, Trainer, resume
+from unfold.apps.train.sampling import sample
+from unfold.core.errors import UnfoldError
+from unfold.learn.generate import choose
 
 SMALL = Options(
     model="rnn", hidden=8, embed=4, steps=6, streams=2, epochs=3, every=4, rate=0.02, validation=0.2

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 import unfold as uf
 from unfold import systems
-from unfold.errors import DefinitionError, UnknownName
-from unfold.online import rtrl
-from unfold.streaming import stream
-from unfold.truncation import bias, truncate
+from unfold.core.errors import DefinitionError, UnknownName
+from unfold.learn.diagnose import truncation_bias as bias
+from unfold.learn.streaming import stream
+from unfold.transform.online import rtrl
+from unfold.transform.truncation import truncate
 
 SIZES = {"input": 2, "hidden": 3, "classes": 4}
 

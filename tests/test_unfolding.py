@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from random_systems import model
 
 import unfold as uf
-from unfold.errors import OutOfRange, UnknownName
-from unfold.graph import Graph, postorder
-from unfold.node import Input, Symbol
-from unfold.table import build
+from unfold.analysis.table import build
+from unfold.core.errors import OutOfRange, UnknownName
+from unfold.core.leaves import Input, Symbol
+from unfold.core.system import postorder
+from unfold.graph import Graph
 
 
 def evaluate(graph, **arrays):

@@ -9,8 +9,8 @@ import pytest
 
 import unfold as uf
 import viz
-from unfold.errors import UnfoldError
-from unfold.unfolding import unfold
+from unfold.core.errors import UnfoldError
+from unfold.transform.unfolding import unfold
 from viz.drawing import Circle, Path, walk
 from viz.variables import model
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import unfold as uf
 import viz
-from unfold.errors import UnfoldError
+from unfold.core.errors import UnfoldError
 from viz import dot, html, tex
 from viz.labels import plain
 

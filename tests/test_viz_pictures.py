@@ -11,7 +11,7 @@ import pytest
 
 import unfold as uf
 import viz
-from unfold.errors import UnfoldError
+from unfold.core.errors import UnfoldError
 from viz.drawing import Box, Circle, Path, Repeat, Text, flatten, walk
 from viz.labels import plain
 

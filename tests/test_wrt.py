@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import unfold as uf
-from unfold.adjoint import adjoints, grad, select
-from unfold.errors import NotDifferentiable, UnknownName
+from unfold.core.errors import NotDifferentiable, UnknownName
+from unfold.core.leaves import Symbol
+from unfold.core.node import Op
 from unfold.graph import Graph
-from unfold.node import Symbol
-from unfold.op import Op
+from unfold.transform.adjoint import adjoints, grad, select
 
 
 def only(graph: Graph, output: str) -> Graph:

@@ -2,6 +2,6 @@
 
 import sys
 
-from unfold.cli import main
+from unfold.apps.cli import main
 
 sys.exit(main())

@@ -6,15 +6,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from unfold.axis import Axis, Index
-from unfold.graph import Graph
-from unfold.node import Input, Named, Node, Symbol
+from unfold.core.axis import Axis, Index
+from unfold.core.leaves import Input, Named, Symbol
+from unfold.core.node import Node
+from unfold.core.system import System
 from viz.variables import Arrow, Model, Pattern, Variable, reads, with_roles
 
 TIME = Axis("t")
 
 
-def model(graph: Graph) -> tuple[Model, dict[Axis, int]] | None:
+def model(graph: System) -> tuple[Model, dict[Axis, int]] | None:
     """Variables and arrows with lags, and the number of steps; None if the names of the graph
     do not run along one axis."""
     named = [n for n in graph.order if isinstance(n.op, Symbol | Input)]

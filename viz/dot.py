@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import graphviz  # type: ignore[import-untyped]
 
-from unfold.errors import UnfoldError
+from unfold.core.errors import UnfoldError
 from viz.drawing import Box, Circle, Drawing, Path, Point, Text, toward, walk
 from viz.labels import Run, fitted, plain
 from viz.style import tone

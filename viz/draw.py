@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from unfold.axis import Axis
-from unfold.errors import UnfoldError
-from unfold.graph import Graph
+from unfold.core.axis import Axis
+from unfold.core.errors import UnfoldError
+from unfold.core.system import System
 from viz import concrete, cyclic, labels, layered, operations, overlay, unfolded
 from viz.drawing import Drawing, Group, Path, Text, bounds, line
 from viz.html import Page
@@ -19,7 +19,7 @@ LEVELS = ("variables", "operations")
 
 
 def draw(
-    graph: Graph,
+    graph: System,
     level: str = "variables",
     *,
     columns: int = LIMIT,
@@ -46,7 +46,7 @@ def draw(
     >>> viz.draw(uf.graph(s=s)).title
     'Cyclic graph'
     """
-    if not isinstance(graph, Graph):
+    if not isinstance(graph, System):
         raise UnfoldError(f"viz.draw takes a graph (made by uf.graph), not {type(graph).__name__}")
     if level not in LEVELS:
         raise UnfoldError(f"level={level!r}: a picture is drawn at level {' or '.join(map(repr, LEVELS))}")
@@ -92,7 +92,7 @@ def draw(
     return replace(drawing, page=build)
 
 
-def unfolding(graph: Graph, t: int = 3, *, title: str = "") -> Drawing:
+def unfolding(graph: System, t: int = 3, *, title: str = "") -> Drawing:
     """The cyclic picture, an arrow, and the unfolded one of `t` steps of every axis."""
     if graph_sizes := source(graph)[1]:
         steps = ", ".join(f"{a.name}={n}" for a, n in graph_sizes.items())
@@ -115,7 +115,7 @@ def unfolding(graph: Graph, t: int = 3, *, title: str = "") -> Drawing:
     return replace(pair, page=build)
 
 
-def _found(graph: Graph) -> tuple[Model, dict[Axis, int], tuple[Axis, ...]]:
+def _found(graph: System) -> tuple[Model, dict[Axis, int], tuple[Axis, ...]]:
     """What to draw, the sizes if it is unfolded, and the axes on whose plate all of it stands."""
     origin, sizes = source(graph)
     explicit = concrete.model(graph) if not graph.axes and not sizes else None
@@ -147,9 +147,9 @@ def _weights(found: Model, run: Any) -> dict[str, Any]:
     return {k: run[k] for k in pairs}
 
 
-def _facts(graph: Graph, found: Model, views: list[Drawing], run: Any) -> Mapping[str, Mapping[str, str]]:
+def _facts(graph: System, found: Model, views: list[Drawing], run: Any) -> Mapping[str, Mapping[str, str]]:
     """Name, equation, shape, value and gradient of every circle, as text."""
-    from unfold.dims import show as spelled
+    from unfold.core.dims import show as spelled
 
     facts: dict[str, dict[str, str]] = {}
     origin = source(graph)[0]

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any
 
-from unfold.errors import UnfoldError
-from unfold.files import write_whole
+from unfold.core.errors import UnfoldError
+from unfold.core.files import write_whole
 from viz.labels import Label
 
 Point = tuple[float, float]

@@ -3,10 +3,11 @@ of what has no single axis to repeat along. Delays are black squares on the way.
 
 from __future__ import annotations
 
-from unfold.errors import UnfoldError
-from unfold.graph import Graph
-from unfold.node import Constant, Input, Node, Param, Symbol
-from unfold.ops.time import Delay
+from unfold.core.errors import UnfoldError
+from unfold.core.leaves import Constant, Input, Param, Symbol
+from unfold.core.node import Node
+from unfold.core.system import System
+from unfold.ops.time.delays import Delay
 from viz import labels
 from viz.drawing import Box, Circle, Drawing
 from viz.parts import SILENT, label
@@ -17,7 +18,7 @@ MOST = 400  # operations; beyond that nobody can read it
 ACROSS, UP = 66.0, 62.0
 
 
-def draw(graph: Graph, title: str = "") -> Drawing:
+def draw(graph: System, title: str = "") -> Drawing:
     """One box an operation, layer by layer (Sugiyama: longest paths, then barycentres)."""
     nodes = [n for n in graph.order if _drawn(graph, n)]
     if len(nodes) > MOST:
@@ -42,13 +43,13 @@ def draw(graph: Graph, title: str = "") -> Drawing:
     return scene.drawing(title or "Computational graph", f"Operations: {words}")
 
 
-def _drawn(graph: Graph, node: Node) -> bool:
+def _drawn(graph: System, node: Node) -> bool:
     return not (isinstance(node.op, Symbol | Param | Constant) or node.op.name in SILENT) and (
         isinstance(node.op, Input) or not node.op.leaf
     )
 
 
-def _behind(graph: Graph, node: Node) -> Node | None:
+def _behind(graph: System, node: Node) -> Node | None:
     """What is drawn for a node: through names and silent operations; None for parameters."""
     while isinstance(node.op, Symbol) or node.op.name in SILENT:
         node = graph.inputs_of(node)[0]
@@ -104,7 +105,7 @@ def _mean(values: list[float], otherwise: float) -> float:
     return sum(values) / len(values) if values else otherwise
 
 
-def _shape(graph: Graph, node: Node, at: tuple[float, float], name: str) -> Circle | Box:
+def _shape(graph: System, node: Node, at: tuple[float, float], name: str) -> Circle | Box:
     op = node.op
     symbol = graph.names.get(node)
     called = str(symbol.op) if symbol is not None else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from unfold.dims import show
+from unfold.core.dims import show
 from viz.drawing import Circle
 from viz.labels import Label, Run, fitted, join, math
 from viz.style import MATH, PITCH, RADIUS, ROW

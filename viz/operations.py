@@ -6,8 +6,8 @@ the rails join in straight lines.
 
 from __future__ import annotations
 
-from unfold.errors import UnfoldError
-from unfold.graph import Graph
+from unfold.core.errors import UnfoldError
+from unfold.core.system import System
 from viz import labels, layered
 from viz.cells import Step
 from viz.drawing import Box, Drawing, Group, Path, Point, Repeat, Shape, Text, bounds, line, polyline
@@ -20,7 +20,7 @@ from viz.variables import model, source
 MOST = 20_000  # shapes; beyond that a viewer would hang
 
 
-def draw(graph: Graph, *, columns: int = 8, title: str = "", fused: bool | None = None) -> Drawing:
+def draw(graph: System, *, columns: int = 8, title: str = "", fused: bool | None = None) -> Drawing:
     """The computational graph of a step, folded or unfolded."""
     origin, sizes = source(graph)
     if len(origin.axes) > 1:
@@ -40,7 +40,7 @@ def draw(graph: Graph, *, columns: int = 8, title: str = "", fused: bool | None 
     return _folded(step, bool(origin.axes), title)
 
 
-def _roles(graph: Graph) -> dict[str, str]:
+def _roles(graph: System) -> dict[str, str]:
     return {k: v.role for k, v in model(graph).variables.items()}
 
 

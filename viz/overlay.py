@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from unfold.errors import UnfoldError
+from unfold.core.errors import UnfoldError
 from viz import labels
 from viz.drawing import (
     Box,

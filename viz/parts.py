@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from unfold.graph import Graph, postorder
-from unfold.node import Constant, Input, Node, Param, Symbol
-from unfold.ops.time import At, Delay
+from unfold.core.leaves import Constant, Input, Param, Symbol
+from unfold.core.node import Node
+from unfold.core.system import System, postorder
+from unfold.ops.time.delays import At, Delay
 from viz import labels
 from viz.labels import Label
 
@@ -53,7 +54,7 @@ class Cell:
         return [p.key for p in self.parts.values() if key in p.sources]
 
 
-def cell(graph: Graph, fused: bool | None = None) -> Cell:
+def cell(graph: System, fused: bool | None = None) -> Cell:
     """The parts of one step of a graph over at most one axis. `fused` draws an activation and
     its affine map as one box (by default where a step has many operations)."""
     whole = _Reader(graph, False).read()
@@ -63,7 +64,7 @@ def cell(graph: Graph, fused: bool | None = None) -> Cell:
 
 
 class _Reader:
-    def __init__(self, graph: Graph, fused: bool) -> None:
+    def __init__(self, graph: System, fused: bool) -> None:
         self.graph, self.fused = graph, fused
         self.parts: dict[str, Part] = {}
         self.ports: dict[str, Port] = {}

@@ -21,7 +21,7 @@ FINEST = 128  # rows and columns of a matrix before neighbours are joined
 def norms(report: Any) -> Drawing:
     """|d of/d v| at every step, for each variable, on a logarithmic scale: a falling line is a
     gradient that vanishes towards the past, a rising one explodes. `report` is what
-    `unfold.diagnose` returns (or a mapping from names to one number a step)."""
+    `unfold.learn.diagnose` returns (or a mapping from names to one number a step)."""
     series = getattr(report, "norms", report)
     of = getattr(report, "of", "loss")
     return lines(series, f"Gradient norms |d{of}/dv| over time", "step")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from unfold.axis import Axis
+from unfold.core.axis import Axis
 from viz import labels
 from viz.cyclic import said
 from viz.drawing import Box, Circle, Point, Text

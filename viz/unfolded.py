@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unfold.axis import Axis, Index
+from unfold.core.axis import Axis, Index
 from viz import labels
 from viz.cyclic import describe, said
 from viz.drawing import Box, Drawing, Point, Text, bounds

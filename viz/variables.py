@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from unfold.axis import Axis, Index
-from unfold.graph import Graph, postorder
-from unfold.node import Input, Node, Param, Symbol
-from unfold.ops.time import At, Delay, Place, Reverse
-from unfold.unfolding import Instances
+from unfold.analysis.instances import Instances
+from unfold.core.axis import Axis, Index
+from unfold.core.leaves import Input, Param, Symbol
+from unfold.core.node import Node
+from unfold.core.system import System, postorder
+from unfold.ops.time.delays import At, Delay, Place, Reverse
 
 DERIVED = ("adjoint", "tangent")
 Pattern = tuple[Index | None, ...]  # where a source is read, per axis of it; None: all of it
@@ -134,7 +135,7 @@ def _less(axes: tuple[Axis, ...], gone: tuple[Axis, ...]) -> tuple[Axis, ...]:
 
 
 # ---------------------------------------------------------------------- extraction
-def model(graph: Graph) -> Model:
+def model(graph: System) -> Model:
     """The variable level of a graph that has axes (or none at all: a feed-forward DAG)."""
     things: dict[str, Variable] = {}
     boundaries: dict[str, Variable] = {}
@@ -189,7 +190,7 @@ def _only_sums(node: Node) -> bool:
     ) and any(isinstance(n.op, Symbol) for n in postorder([node]))
 
 
-def source(graph: Graph) -> tuple[Graph, dict[Axis, int]]:
+def source(graph: System) -> tuple[System, dict[Axis, int]]:
     """The cyclic graph an unfolded one came from, and its sizes; the graph itself otherwise."""
     origin = graph.definitions
     if isinstance(origin, Instances):
@@ -269,7 +270,7 @@ def _param(node: Node) -> str | None:
 
 # ---------------------------------------------------------------------- roles
 def with_roles(
-    graph: Graph, things: dict[str, Variable], boundaries: dict[str, Variable], arrows: tuple[Arrow, ...]
+    graph: System, things: dict[str, Variable], boundaries: dict[str, Variable], arrows: tuple[Arrow, ...]
 ) -> Model:
     """Roles found, variables in topological order."""
     named = {graph.names.get(n, n) for n in graph.outputs.values()}

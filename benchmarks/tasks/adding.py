@@ -13,9 +13,9 @@ import numpy as np
 
 import unfold as uf
 from benchmarks.tasks.common import Clock, fit, float32, table, write
-from unfold import init
+from unfold.apps.train.models import LAYERS, carried
 from unfold.graph import Graph
-from unfold.train.models import LAYERS, carried
+from unfold.learn import init
 
 KINDS = ("rnn", "lstm", "gru")
 HIDDEN, BATCH = 64, 32

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from unfold import optim
 from unfold.graph import Graph
+from unfold.learn import optim
 
 RESULTS = Path(__file__).parent / "results"
 Arrays = Mapping[str, Any]

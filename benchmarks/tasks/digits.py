@@ -12,9 +12,10 @@ import numpy as np
 
 import unfold as uf
 from benchmarks.tasks.common import Clock, table, write
-from unfold import init, optim, systems
+from unfold import systems
+from unfold.apps.train.models import LAYERS
 from unfold.graph import Graph
-from unfold.train.models import LAYERS
+from unfold.learn import init, optim
 
 BATCH, HIDDEN, GRID = 32, 48, 24
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.tasks.common import fit, table, write
-from unfold import init, systems
+from unfold import systems
+from unfold.learn import init
 
 T, BATCH, STEPS = 20, 32, 1500
 

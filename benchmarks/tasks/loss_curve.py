@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.tasks.common import table, write
-from unfold.train.loop import Options, Progress, Trainer
-from unfold.train.text import read
+from unfold.apps.train.corpus import read
+from unfold.apps.train.loop import Options, Progress, Trainer
 
 STEPS = 200
 

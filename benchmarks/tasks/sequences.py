@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.tasks.common import RESULTS, fit, table, write
-from unfold import init, systems
-from unfold.generate import free_running
+from unfold import systems
+from unfold.learn import init
+from unfold.learn.generate import free_running
 
 LENGTH, DIGITS, BATCH, STEPS, HIDDEN = 8, 10, 32, 6000, 64
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.tasks.common import fit, table, write
-from unfold import init, systems
+from unfold import systems
+from unfold.learn import init
 
 PEOPLE, PLACES, THINGS, SENTENCES, BATCH, STEPS = 4, 5, 3, 6, 32, 4000
 WORDS = PEOPLE + PLACES + THINGS + SENTENCES  # the number of a sentence is a word too: when it was said

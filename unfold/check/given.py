@@ -18,21 +18,21 @@ from typing import Any
 
 import numpy as np
 
-from unfold import adjoint
-from unfold.binding import Array
-from unfold.check.checker import Check
-from unfold.check.diagnosis import factor, same
-from unfold.check.engine import Engine
-from unfold.check.equations import describe
-from unfold.check.oracle import SLACK
+from unfold.check.mutants import Mutation, Place, mutate_with, scaled
+from unfold.check.numbers.oracle import SLACK
+from unfold.check.numbers.values import record
 from unfold.check.report import Report, Worst
-from unfold.check.rules import Certificate, Edge
-from unfold.check.values import record
-from unfold.errors import BindingError, UnknownName
+from unfold.check.rules.certificates import Certificate, Edge
+from unfold.check.stages import Check
+from unfold.check.why.between import Engine
+from unfold.check.why.diagnosis import factor, same
+from unfold.check.why.origin import describe
+from unfold.core.errors import BindingError, UnknownName
+from unfold.core.node import Node, call
+from unfold.engine.binding import Array
 from unfold.graph import Graph
-from unfold.node import Node, call
-from unfold.ops.time import Delay
-from unfold.testing.mutants import Mutation, Place, mutate_with, scaled
+from unfold.ops.time.delays import Delay
+from unfold.transform import adjoint
 
 EFFORT = 4000  # nodes times mutants that may be tried to explain a gradient
 

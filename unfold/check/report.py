@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from unfold.errors import UnfoldError
+from unfold.core.errors import UnfoldError
 
 VERDICTS = ("OK", "WRONG", "INACCURATE", "NONDIFFERENTIABLE", "INCONCLUSIVE")
 

@@ -9,23 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from unfold import adjoint
-from unfold.check import diagnosis
-from unfold.check.checker import Check, Projection, compiled
-from unfold.check.engine import Engine, EngineFault, backend_fault
-from unfold.check.equations import describe
-from unfold.check.fault import Fault
 from unfold.check.given import compare
-from unfold.check.kinks import kink_operand
-from unfold.check.limits import obstacle, unseen
-from unfold.check.oracle import HAS_LONG, LONG, agree
+from unfold.check.numbers.kinks import kink_operand
+from unfold.check.numbers.oracle import HAS_LONG, LONG, agree
 from unfold.check.progress import Progress
 from unfold.check.report import Report
-from unfold.check.rules import HOLD, Edge
-from unfold.check.second import PRODUCT, asymmetry, directional
-from unfold.errors import GradientError, UnfoldError
-from unfold.graph import Graph, Wrt
-from unfold.node import Symbol
+from unfold.check.rules.certificates import HOLD, Edge
+from unfold.check.rules.second import PRODUCT, asymmetry, directional
+from unfold.check.stages import Check, Projection, compiled
+from unfold.check.why import diagnosis
+from unfold.check.why.between import Engine, EngineFault, backend_fault
+from unfold.check.why.fault import Fault
+from unfold.check.why.limits import obstacle, unseen
+from unfold.check.why.origin import describe
+from unfold.core.errors import GradientError, UnfoldError
+from unfold.core.leaves import Symbol
+from unfold.core.system import Wrt
+from unfold.graph import Graph
+from unfold.transform import adjoint
 
 Only = tuple[str, str, int | None] | None
 

@@ -1,47 +1,33 @@
 """The operations, each in one place.
 
-Entry by entry: elementwise (arithmetic), compare, exponential, trigonometric, activation.
-Of values: linear (products), matrix, reduce, statistics, scan, shape, rearrange, index, choose, nn.
-Along time: time (delays and their like), along (windows and the like).
-All of them: examples (a call of each), listing (the table).
+scalar   on every entry alone: arithmetic, comparison, exponential, trigonometric, activation
+array    of values: linear (products), matrix, reduction, statistics, cumulative, shape, rearrange, indexing
+choice   by integer data: selection, losses
+time     along an axis: delays and their like, windows
+examples a call of each
 """
 
-from unfold.ops import (
-    activation,
-    along,
-    choose,
-    compare,
-    elementwise,
-    exponential,
-    index,
-    linear,
-    matrix,
-    nn,
-    rearrange,
-    reduce,
-    scan,
-    shape,
-    statistics,
-    time,
-    trigonometric,
-)
+from unfold.ops.array import cumulative, indexing, linear, matrix, rearrange, reduction, shape, statistics
+from unfold.ops.choice import losses, selection
+from unfold.ops.scalar import activation, arithmetic, comparison, exponential, trigonometric
+from unfold.ops.time import delays, windows
 
 __all__ = [
     "activation",
-    "along",
-    "choose",
-    "compare",
-    "elementwise",
+    "arithmetic",
+    "comparison",
+    "cumulative",
+    "delays",
     "exponential",
-    "index",
+    "indexing",
     "linear",
+    "losses",
     "matrix",
-    "nn",
     "rearrange",
-    "reduce",
-    "scan",
+    "reduction",
+    "selection",
     "shape",
     "statistics",
-    "time",
     "trigonometric",
+    "windows",
 ]

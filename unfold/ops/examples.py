@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from unfold.op import FUNCTIONS, OPERATIONS, Elementwise
+from unfold.core.node import FUNCTIONS, OPERATIONS
+from unfold.core.op import Elementwise
 
 F = FUNCTIONS
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import unfold as uf
-from unfold.dims import Dim
+from unfold.core.dims import Dim
+from unfold.core.node import Node
 from unfold.graph import Graph
-from unfold.language import Var
-from unfold.node import Node
+from unfold.language.variables import Var
 
 
 def lstm(*, input: Dim = "input", hidden: Dim = "hidden", classes: Dim = "classes") -> Graph:

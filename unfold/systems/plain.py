@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unfold as uf
-from unfold.dims import Dim
+from unfold.core.dims import Dim
 from unfold.graph import Graph
 
 

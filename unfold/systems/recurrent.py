@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 import unfold as uf
-from unfold.dims import Dim, add
-from unfold.errors import DefinitionError
+from unfold.core.dims import Dim, add
+from unfold.core.errors import DefinitionError
 from unfold.graph import Graph
 
 

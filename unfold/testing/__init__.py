@@ -15,8 +15,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from unfold.testing.mutants import engine_mutant as engine_mutant
-from unfold.testing.mutants import mutate as mutate
+from unfold.check.mutants import engine_mutant as engine_mutant
+from unfold.check.mutants import mutate as mutate
 from unfold.testing.specs import BlockSpec as BlockSpec
 from unfold.testing.specs import EquationSpec as EquationSpec
 from unfold.testing.specs import ExpressionSpec as ExpressionSpec

@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unfold import dims
-from unfold.axis import Axis
-from unfold.elaborate import graph as make_graph
+from unfold.core import dims
+from unfold.core.axis import Axis
+from unfold.core.leaves import constant
+from unfold.core.node import Node, call
 from unfold.graph import Graph
-from unfold.language import axis, input, param, var
-from unfold.node import Node, call, constant
+from unfold.graph import graph as make_graph
+from unfold.language.variables import axis, input, param, var
 from unfold.ops.examples import examples
 
 Expr = tuple[Any, ...]

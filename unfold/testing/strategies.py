@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from unfold.op import OPERATIONS, Elementwise
+from unfold.core.node import OPERATIONS
+from unfold.core.op import Elementwise
 from unfold.ops.examples import CALLS, examples
 from unfold.testing.specs import (
     BINARY,

@@ -1,0 +1,238 @@
+"""A graph at the level of its names: which input, parameter or variable feeds which variable,
+at which index, through which parameters; and the loops that closes.
+
+The operations in between have no name and are walked through, as a reader does: in
+`h[t] = tanh(b + W @ h[t-1])` there is an arrow from h to h, one step late, via W, and one
+from b to h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from unfold.analysis.naming import named_bodies
+from unfold.analysis.schedule import Edge, components
+from unfold.core.axis import Axis, Index, mirrored
+from unfold.core.leaves import Input, Param, Symbol, label_of
+from unfold.core.node import Node
+from unfold.core.system import System
+from unfold.ops.time.delays import At, Delay, Place, Reverse
+
+CARRYING = frozenset({"contract", "multiply", "divide", "take"})
+Where = tuple[tuple[Axis, Index | None], ...]  # where axes are read; None: all of one
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """`target` needs `source`.
+
+    `at` says where each axis of the source is read (None: everywhere); `via` names the
+    parameters on the way, from the source on; `kind` is "now", "delay", "read" (a fixed
+    step), "reverse", "reduce" (a whole axis), "place" (only one step of the target) or
+    "boundary" (only at the ends of the target). The target is a symbol, or an output that
+    is an expression: then `output` is its name.
+    """
+
+    source: Node
+    target: Node
+    at: tuple[Index | None, ...] = ()
+    via: tuple[str, ...] = ()
+    kind: str = "now"
+    output: str = ""
+
+    @property
+    def lags(self) -> dict[Axis, int | None]:
+        """Steps back along each axis of the source; None where that is no fixed number."""
+        return {
+            axis: -i.offset if i is not None and i.kind == "now" else None
+            for axis, i in zip(self.source.axes, self.at, strict=True)
+        }
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The labels of both ends."""
+        return label_of(self.source), self.output or label_of(self.target)
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """A loop of variables; `lags` is what it lasts along each axis, `arrows` are its steps."""
+
+    names: tuple[str, ...]
+    lags: Mapping[str, int] = field(hash=False)
+    arrows: tuple[Arrow, ...] = field(repr=False, compare=False)
+
+    def __str__(self) -> str:
+        lags = [n for n in self.lags.items() if n[1]]
+        over = f" over {', '.join(a for a, _ in lags)}" if len(self.lags) > 1 else ""
+        steps = ", ".join(str(n) for _, n in lags)
+        return f"{' -> '.join([*self.names, self.names[0]])}, lag {steps or 0}{over}"
+
+
+# ---------------------------------------------------------------------- arrows
+def arrows(graph: System) -> tuple[Arrow, ...]:
+    """All dependences among named things, in the order of the graph."""
+    walk = _Walk(graph)
+    found: dict[Arrow, None] = {}
+    for node in graph.order:
+        if isinstance(node.op, Symbol):
+            found.update(dict.fromkeys(walk.into(graph.definitions[node], node, "")))
+    for name, node in graph.outputs.items():
+        if not isinstance(node.op, Symbol | Input | Param):
+            found.update(dict.fromkeys(walk.into(node, node, name)))
+    return tuple(found)
+
+
+State = tuple[Node, Where, tuple[str, ...], str]
+
+
+class _Walk:
+    def __init__(self, graph: System) -> None:
+        self.graph = graph
+        self.names = named_bodies(graph)
+        self.data: set[Node] = set()  # what depends on an input or a variable
+        self.parameters: dict[Node, tuple[str, ...]] = {}  # what depends on parameters alone
+        for node in graph.order:
+            if isinstance(node.op, Input | Symbol) or any(u in self.data for u in node.inputs):
+                self.data.add(node)
+            elif isinstance(node.op, Param):
+                self.parameters[node] = (node.op.label,)
+            else:
+                below = [p for u in node.inputs for p in self.parameters[u]]
+                self.parameters[node] = tuple(dict.fromkeys(below))
+
+    def into(self, body: Node, target: Node, output: str) -> Iterator[Arrow]:
+        start: State = (body, (), (), "now")
+        seen = {start}
+        waiting = [start]
+        while waiting:
+            node, where, via, kind = waiting.pop()
+            if node is not body or node.op.leaf:
+                node = self._symbol(node, target)
+            if isinstance(node.op, Input | Symbol | Param):
+                places = dict(where)
+                at = tuple(places.get(a, a.now) for a in node.axes)
+                yield Arrow(node, target, at, via, _kind(kind, at), output)
+                continue
+            for state in reversed(list(self._onward(node, dict(where), via, kind))):
+                if state not in seen:
+                    seen.add(state)
+                    waiting.append(state)
+
+    def _symbol(self, node: Node, target: Node) -> Node:
+        symbol = self.names.get(node)
+        return node if symbol is None or symbol is target else symbol
+
+    def _onward(
+        self, node: Node, where: dict[Axis, Index | None], via: tuple[str, ...], kind: str
+    ) -> Iterator[State]:
+        op, inputs = node.op, node.inputs
+        for number, u in enumerate(inputs):
+            here, how = dict(where), kind
+            carried = via
+            if op.name in CARRYING and u in self.data:
+                carried = tuple(p for v in inputs for p in self.parameters.get(v, ())) + via
+            elif op.name in CARRYING and any(v in self.data for v in inputs):
+                continue
+            for axis in op.spans:
+                here[axis] = None
+            if isinstance(op, Delay | At) and number:
+                here.pop(op.axis, None)
+                how = "boundary"
+            elif isinstance(op, Delay):
+                now = here.get(op.axis, op.axis.now)
+                here[op.axis] = None if now is None else now - op.lag
+            elif isinstance(op, At):
+                here[op.axis] = op.index
+            elif isinstance(op, Place):
+                here.pop(op.axis, None)
+                how = "place"
+            elif isinstance(op, Reverse):
+                now = here.get(op.axis, op.axis.now)
+                here[op.axis] = None if now is None else mirrored(now)
+            places = tuple((a, i) for a, i in here.items() if i != a.now)
+            yield u, places, carried, how
+
+
+def _kind(how: str, at: tuple[Index | None, ...]) -> str:
+    if how != "now":
+        return how
+    if None in at:
+        return "reduce"
+    kinds = {i.kind for i in at if i is not None}
+    if kinds & {"at", "last"}:
+        return "read"
+    if "back" in kinds:
+        return "reverse"
+    return "delay" if any(i.offset for i in at if i is not None) else "now"
+
+
+# ---------------------------------------------------------------------- cycles
+def cycles(graph: System, limit: int = 64) -> list[Cycle]:
+    """The elementary loops of the variables, at most `limit` of them; arrows between the same
+    variables with different lags are told apart.
+
+    >>> import unfold as uf
+    >>> t = uf.axis("t")
+    >>> s = uf.var("s", over=t)
+    >>> s[0] = 0
+    >>> s[-1] = 0
+    >>> s[t] = s[t-1] + s[t-2] / 2
+    >>> [str(c) for c in cycles(uf.graph(s=s[t]))]
+    ['s -> s, lag 1', 's -> s, lag 2']
+    """
+    links: dict[tuple[Node, Node, tuple[tuple[Axis, int | None], ...]], Arrow] = {}
+    for a in arrows(graph):
+        if isinstance(a.source.op, Symbol) and isinstance(a.target.op, Symbol) and a.kind != "boundary":
+            links.setdefault((a.source, a.target, tuple(a.lags.items())), a)
+    found: dict[object, Cycle] = {}
+    for part in parts(list(links.values())):
+        inside = [a for a in links.values() if a.source in part and a.target in part]
+        for cycle in _elementary(part, inside, limit - len(found)):
+            found.setdefault((cycle.names, tuple(cycle.lags.items())), cycle)
+    return list(found.values())
+
+
+def parts(arrows: list[Arrow]) -> list[list[Node]]:
+    """The strongly connected components of the ends of arrows, sources first."""
+    nodes = dict.fromkeys(n for a in arrows for n in (a.source, a.target))
+    return components(nodes, [Edge(a.source, a.target, ()) for a in arrows])
+
+
+def _elementary(part: list[Node], arrows: list[Arrow], limit: int) -> Iterator[Cycle]:
+    """Depth-first from each node, through later nodes from which it can be reached."""
+    left = list(arrows)
+    for start in part:
+        core = next((p for p in parts(left) if start in p), [])
+        onward: dict[Node, list[Arrow]] = {}
+        for a in left:
+            if a.source in core and a.target in core:
+                onward.setdefault(a.source, []).append(a)
+        path: list[Arrow] = []
+        stack = [iter(onward.get(start, ()))]
+        while stack and limit > 0:
+            step = next(stack[-1], None)
+            if step is None:
+                stack.pop()
+                path = path[:-1]
+            elif step.target is start:
+                limit -= 1
+                yield _cycle([*path, step])
+            elif all(step.target is not a.source for a in path) and step.source is not step.target:
+                path = [*path, step]
+                stack.append(iter(onward.get(step.target, ())))
+        left = [a for a in left if start not in (a.source, a.target)]
+
+
+def _cycle(path: list[Arrow]) -> Cycle:
+    lags: dict[str, int] = {}
+    whole: set[str] = set()
+    for a in path:
+        for axis, lag in a.lags.items():
+            if lag is None:
+                whole.add(axis.name)
+            else:
+                lags[axis.name] = lags.get(axis.name, 0) + lag
+    kept = {name: lag for name, lag in lags.items() if name not in whole}
+    return Cycle(tuple(label_of(a.source) for a in path), kept, tuple(path))

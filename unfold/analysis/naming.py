@@ -1,0 +1,62 @@
+"""What things are called: the index a leaf is read at, and the expressions that a symbol names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from unfold.core.axis import Axis, Index, mirrored, written
+from unfold.core.leaves import Constant, Named, label_of
+from unfold.core.node import Node
+from unfold.core.system import System
+from unfold.ops.time.delays import Zeros
+
+At = Mapping[Axis, Index]  # where each axis is read; missing: at its own index
+
+
+def moved(place: Index | int, at: At) -> Index | int:
+    """An index where the axes are read at `at`: t - 1 read at t + 1 is t."""
+    if isinstance(place, int) or place.axis not in at:
+        return place
+    here = at[place.axis]
+    if place.kind == "now":
+        return here + place.offset
+    return place if place.kind != "back" else mirrored(here) + (place.offset - 1)
+
+
+def places(node: Node) -> tuple[Index | int, ...]:
+    """The indices a leaf is written with; axes it varies over and does not name (those of an
+    input, of a batch) are at their present steps."""
+    index = node.op.index if isinstance(node.op, Named) else ()
+    told = {i.axis for i in index if isinstance(i, Index)}
+    return (*index, *(a.now for a in node.axes if a not in told))
+
+
+def written_at(leaf: Node, at: At) -> str:
+    """A leaf as written where its axes are read at `at`: `h[t-1]`."""
+    indices = [written(moved(i, at)) for i in places(leaf)]
+    return label_of(leaf) + (f"[{', '.join(indices)}]" if indices else "")
+
+
+def unrepeated(node: Node) -> Node:
+    """The node without repetitions over dimensions, which a formula need not say."""
+    while node.op.name == "broadcast_to" or (node.op.name == "reshape" and node.inputs[0].shape == ()):
+        node = node.inputs[0]
+    return node
+
+
+def is_zeros(node: Node) -> bool:
+    """Zeros, perhaps repeated."""
+    node = unrepeated(node)
+    return isinstance(node.op, Zeros) or (isinstance(node.op, Constant) and not node.op.value.any())
+
+
+def named_bodies(graph: System) -> dict[Node, Node]:
+    """The expressions that are written by the symbol they define: those that compute
+    something, over all the axes of the symbol."""
+    return {
+        body: symbol
+        for body, symbol in graph.names.items()
+        if not body.op.leaf
+        and not isinstance(unrepeated(body).op, Constant | Zeros)
+        and set(body.axes) == set(symbol.axes)
+    }

@@ -1,1 +1,0 @@
-"""Ways to run a graph: `reference` (by definition, the oracle) and `numpy` (printed source)."""

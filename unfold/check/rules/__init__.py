@@ -1,0 +1,1 @@
+"""Every rule at every node, first and second order."""

@@ -1,0 +1,1 @@
+"""Where a wrong gradient comes from, and what excuses it."""

@@ -1,0 +1,140 @@
+"""Nodes without inputs: what a call passes, what an equation defines, fixed numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unfold.core.axis import Axis, Index
+from unfold.core.errors import BadName, DefinitionError, UnfoldError
+from unfold.core.node import OPERATIONS, SERVICES, Node, Op, Operators, call
+
+
+@dataclass(frozen=True)
+class Leaf(Op):
+    """A node without inputs; what it is called on drawings and in calls."""
+
+    leaf = True
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        raise UnfoldError(f"{self!r} has no value of its own")
+
+
+@dataclass(frozen=True)
+class Named(Leaf):
+    """A leaf with a name and, after unfolding, the concrete place it stands for."""
+
+    label: str = ""
+    index: tuple[Index | int, ...] = ()
+
+    def __str__(self) -> str:
+        return self.label + (f"[{', '.join(map(repr, self.index))}]" if self.index else "")
+
+
+@dataclass(frozen=True)
+class Input(Named):
+    """Data given at each call; `most` names an axis whose length bounds its entries."""
+
+    most: Axis | None = None
+
+
+@dataclass(frozen=True)
+class Param(Named):
+    """A parameter: no axis, shared over all steps."""
+
+
+@dataclass(frozen=True)
+class Symbol(Named):
+    """What an equation defines; a graph says which node that is. This is how cycles close.
+    `role` is "adjoint" or "tangent" for the derivative of another one."""
+
+    role: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Constant(Leaf):
+    """A fixed array. Equal when bytes, dtype and shape are (0.0 is not -0.0, 1 is not True)."""
+
+    value: Any = None
+
+    @property
+    def key(self) -> tuple[bytes, str, tuple[int, ...]]:
+        return self.value.tobytes(), self.value.dtype.str, self.value.shape
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Constant) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        return self.value
+
+    def __str__(self) -> str:
+        return np.array2string(self.value, threshold=6, precision=6, separator=", ").replace("\n", "")
+
+
+for _op in (Input, Param, Symbol, Constant):
+    OPERATIONS[_op.name] = _op
+
+
+def kind_of(dtype: Any) -> str:
+    """The kind of a NumPy dtype: "bool", "int", "float" or "complex"."""
+    try:
+        dtype = np.dtype(dtype)
+    except TypeError:
+        raise DefinitionError(f"{dtype!r} is no dtype; use bool, int, float or complex") from None
+    kinds = {"b": "bool", "i": "int", "u": "int", "f": "float", "c": "complex"}
+    kind = kinds.get(np.dtype(dtype).kind)
+    if kind is None:
+        raise DefinitionError(f"dtype {np.dtype(dtype)} is not a number; use bool, int, float or complex")
+    return kind
+
+
+def constant(value: Any) -> Node:
+    """A node for a fixed array or number."""
+    array = np.array(value)
+    kind = kind_of(array.dtype)
+    array.flags.writeable = False
+    return Node(Constant(array), shape=array.shape, dtype=kind)
+
+
+def as_node(value: Any) -> Node:
+    """A node from whatever may stand in an expression."""
+    if isinstance(value, Node):
+        return value
+    if hasattr(value, "__unfold_node__"):
+        node = value.__unfold_node__()
+        assert isinstance(node, Node)
+        return node
+    if isinstance(value, Axis | Index):
+        return call("step", value)
+    if isinstance(value, list | tuple) and any(isinstance(v, Operators) for v in value):
+        raise DefinitionError(
+            f"a {type(value).__name__} of expressions is no expression; use uf.stack or uf.concat"
+        )
+    try:
+        return constant(value)
+    except (DefinitionError, TypeError, ValueError) as error:
+        raise DefinitionError(
+            f"{type(value).__name__} {value!r} cannot stand in an expression: {error}"
+        ) from None
+
+
+SERVICES["as_node"] = as_node
+
+
+def label_of(node: Node) -> str:
+    """The name of a leaf."""
+    return node.op.label if isinstance(node.op, Named) else node.op.name
+
+
+def check_name(name: Any) -> str:
+    """A usable name: any text but the empty one and control characters."""
+    if not isinstance(name, str) or not name.strip():
+        raise BadName(f"a name is a non-empty text, not {name!r}")
+    if any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 for c in name):
+        raise BadName(f"a name has no control characters: {name!r}")
+    return name

@@ -1,0 +1,164 @@
+"""`System`: named outputs over immutable nodes, cyclic or unfolded alike; and how to walk one.
+
+Cycles close through *symbols*: a system maps each symbol (`h`) to the node that its equation computes.
+An unfolded one is the same class; its symbols are `h[1]`, `h[2]`, ... and no node has an axis.
+`unfold.Graph` is a system with all the verbs that a user types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import Any, Self, TypeVar
+
+from unfold.core.axis import Axis
+from unfold.core.errors import UnknownName
+from unfold.core.leaves import Input, Param, Symbol
+from unfold.core.node import Node
+
+Wrt = str | Iterable[str] | None
+Signature = Mapping[str, tuple[Node, tuple[Axis | int, ...]]]  # array -> leaf, leading dimensions
+G = TypeVar("G", bound="System")  # a transformation gives the class that it is given
+
+
+def postorder(
+    roots: Iterable[Node],
+    then: Callable[[Node], Iterable[Node]] = lambda _: (),
+    below: Callable[[Node], Iterable[Node]] = lambda n: n.inputs,
+) -> list[Node]:
+    """All nodes below `roots`, inputs first (iterative: graphs may be deep). What `then`
+    names for a node, such as the definition of a symbol, is walked too, as a further root."""
+    seen: set[Node] = set()
+    order: list[Node] = []
+    waiting = list(roots)[::-1]
+    while waiting:
+        root = waiting.pop()
+        if root in seen:
+            continue
+        seen.add(root)
+        stack = [(root, iter(below(root)))]
+        while stack:
+            node, rest = stack[-1]
+            for u in rest:
+                if u not in seen:
+                    seen.add(u)
+                    stack.append((u, iter(below(u))))
+                    break
+            else:
+                stack.pop()
+                order.append(node)
+                waiting.extend(then(node))
+    return order
+
+
+def rebuild(node: Node, inputs: tuple[Node, ...]) -> Node:
+    """The same operation on other inputs (of the same shapes)."""
+    if all(a is b for a, b in zip(node.inputs, inputs, strict=True)):
+        return node
+    return Node(node.op, inputs, node.axes, node.shape, node.dtype, node.where)
+
+
+def reach(start: Iterable[Node], onward: Callable[[Node], Iterable[Node]]) -> set[Node]:
+    """All nodes that can be reached, `start` included."""
+    found = set(start)
+    waiting = list(found)
+    while waiting:
+        for u in onward(waiting.pop()):
+            if u not in found:
+                found.add(u)
+                waiting.append(u)
+    return found
+
+
+class System:
+    """Named outputs over nodes, and the definitions of the symbols among them. Immutable.
+
+    `outputs` maps names to nodes, `definitions` maps symbol nodes to the nodes they stand
+    for. Make one with `uf.graph`; transformations (`unfold`, `grad`, `jvp`, `batch`) return
+    new ones.
+    """
+
+    def __init__(
+        self, outputs: Mapping[str, Node], definitions: Mapping[Node, Node], spare: Signature | None = None
+    ) -> None:
+        self.outputs = outputs
+        self.definitions = definitions
+        self.spare = spare or {}  # arrays a call may pass although nothing reads them any more
+        self.known: dict[Any, Any] = {}  # what was found out about it, kept by those who found it
+
+    def remade(
+        self, outputs: Mapping[str, Node], definitions: Mapping[Node, Node], spare: Signature | None = None
+    ) -> Self:
+        """Another system of the same class."""
+        return type(self)(outputs, definitions, spare)
+
+    # ------------------------------------------------------------------ structure
+    def inputs_of(self, node: Node) -> tuple[Node, ...]:
+        """What a node reads: its inputs; for a symbol, what defines it."""
+        if isinstance(node.op, Symbol):
+            return (self.definitions[node],)
+        return node.inputs
+
+    @cached_property
+    def order(self) -> list[Node]:
+        """All nodes, symbols included; the inputs of a node stand before it."""
+        return postorder(
+            self.outputs.values(), lambda n: (self.definitions[n],) if isinstance(n.op, Symbol) else ()
+        )
+
+    @cached_property
+    def symbols(self) -> dict[str, Node]:
+        """The symbols by their written form: "h[t]", "h[0]", "C"."""
+        return {str(s.op): s for s in self.order if isinstance(s.op, Symbol)}
+
+    @cached_property
+    def inputs(self) -> dict[str, Node]:
+        """The inputs by name, in order of appearance."""
+        return {str(u.op): u for u in self.order if isinstance(u.op, Input)}
+
+    @cached_property
+    def params(self) -> dict[str, Node]:
+        """The parameters by name, in order of appearance."""
+        return {str(u.op): u for u in self.order if isinstance(u.op, Param)}
+
+    @cached_property
+    def axes(self) -> tuple[Axis, ...]:
+        """Every axis of the graph; none in an unfolded one."""
+        return tuple(dict.fromkeys(a for u in self.order for a in (*u.axes, *u.op.spans)))
+
+    @cached_property
+    def users(self) -> dict[Node, list[Node]]:
+        """The nodes that read each node; a definition is read by its symbol."""
+        users: dict[Node, list[Node]] = {}
+        for node in self.order:
+            for u in self.inputs_of(node):
+                users.setdefault(u, []).append(node)
+        return users
+
+    @cached_property
+    def names(self) -> dict[Node, Node]:
+        """For each node that an equation computes, the symbol that names it."""
+        return {self.definitions[s]: s for s in reversed(self.order) if isinstance(s.op, Symbol)}
+
+    def output(self, name: str) -> Node:
+        """The node of an output."""
+        if name not in self.outputs:
+            raise UnknownName(f"no output {name!r}; this graph has {', '.join(self.outputs)}", name=name)
+        return self.outputs[name]
+
+
+def rewrite(graph: G, rule: Callable[[Node, tuple[Node, ...]], Node]) -> G:
+    """A graph with every node replaced by `rule(node, its replaced inputs)`."""
+    return rewriting(graph, rule)[0]
+
+
+def rewriting(graph: G, rule: Callable[[Node, tuple[Node, ...]], Node]) -> tuple[G, dict[Node, Node]]:
+    """`rewrite`, and what became of every node."""
+    done: dict[Node, Node] = {}
+    for node in graph.order:
+        done[node] = rule(node, tuple(done[u] for u in node.inputs))
+    symbols = [s for s in graph.order if isinstance(s.op, Symbol)]
+    kept = [s for s in symbols if done[s] is s or done[s] not in graph.definitions]  # not for another one
+    definitions = {done[s]: done[graph.definitions[s]] for s in kept}
+    outputs = {name: done[node] for name, node in graph.outputs.items()}
+    return graph.remade(outputs, definitions, graph.spare), done

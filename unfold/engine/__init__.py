@@ -1,0 +1,1 @@
+"""From a graph and arrays to values."""

@@ -1,0 +1,195 @@
+"""From the arrays of a call to the sizes of axes and dimensions, with one clear error."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unfold.core import dims
+from unfold.core.axis import Axis
+from unfold.core.errors import BindingError, DefinitionError
+from unfold.core.leaves import Input, Named, kind_of
+from unfold.core.node import Node
+from unfold.core.op import KINDS
+from unfold.core.signature import by_label, leading, signature
+from unfold.core.system import System
+
+Array = NDArray[Any]
+
+
+@dataclass
+class Binding:
+    """What a call fixes: an array for each leaf, sizes of dimensions and axes, the dtype."""
+
+    arrays: dict[str, Array]
+    dtype: np.dtype[Any]
+    sizes: dict[str, int] = field(default_factory=dict)
+    extents: dict[Axis, int] = field(default_factory=dict)
+
+    def leaf(self, node: Node) -> Array:
+        """The array of an input or parameter; for `x[3]` of an unfolded graph, that step."""
+        op = node.op
+        assert isinstance(op, Named)
+        array = self.arrays[op.label]
+        if any(isinstance(i, int) for i in op.index):
+            array = array[tuple(i - 1 if isinstance(i, int) else slice(None) for i in op.index)]
+        return array
+
+    def dtype_of(self, kind: str) -> np.dtype[Any]:
+        """The NumPy dtype in which values of a kind are computed."""
+        if kind == "complex":
+            return np.result_type(self.dtype, np.complex64)
+        return np.dtype({"bool": np.bool_, "int": np.int64}.get(kind, self.dtype))
+
+
+def bind(graph: System, arrays: Mapping[str, Any]) -> Binding:
+    """Check the arrays of a call against a graph. Raises `BindingError`."""
+    leaves = by_label(graph)
+    taken = signature(graph)
+    leaves.update({n: [taken[n][0]] for n in arrays if n in taken and n not in leaves})
+    lengths = {a: arrays[a.name] for a in graph.axes if a.name in arrays and a.name not in leaves}
+    unknown = [name for name in arrays if name not in leaves and name not in {a.name for a in lengths}]
+    missing = [name for name in leaves if name not in arrays]
+    if unknown:
+        names = missing or list(leaves)
+        near = [n for n in names if n.lower() == unknown[0].lower()]
+        near = near or difflib.get_close_matches(unknown[0], names, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise BindingError(f"unknown argument {unknown[0]!r}: this graph takes {', '.join(leaves)}{hint}")
+    if missing:
+        raise BindingError(
+            f"missing {'argument' if len(missing) == 1 else 'arguments'} "
+            + ", ".join(f"{name} {_wanted(*taken[name])}" for name in missing)
+        )
+    given = {name: _array(name, arrays[name], leaves[name][0].dtype) for name in leaves}
+    # numbers declared complex do not make the others complex; a complex step does
+    inexact = [
+        a.real.dtype if leaves[name][0].dtype == "complex" else a.dtype
+        for name, a in given.items()
+        if a.dtype.kind in "fc"
+    ]
+    result = Binding(given, np.result_type(*inexact) if inexact else np.dtype(np.float64))
+    for name, nodes in leaves.items():
+        result.arrays[name] = given[name].astype(result.dtype_of(nodes[0].dtype), copy=False)
+    result.extents.update({a: _length(a, n) for a, n in lengths.items()})
+    _solve(result, {name: taken[name] for name in leaves})
+    for axis in graph.axes:
+        if axis not in result.extents and axis.size is None:
+            raise BindingError(
+                f"nothing says how long axis {axis.name} is: no input is over it; "
+                f"pass {axis.name}=<number of steps>, or fix it with uf.axis({axis.name!r}, size=...)"
+            )
+    named = {d for u in graph.order for d in u.shape} | {a.size or 0 for a in graph.axes}
+    unbound = sorted({n for d in named for n in dims.names(d)} - set(result.sizes))
+    if unbound:
+        raise BindingError(
+            f"nothing says how large dimension {unbound[0]!r} is: no array of this call has it"
+        )
+    for axis in graph.axes:
+        result.extents.setdefault(axis, dims.evaluate(axis.size or 0, result.sizes))
+    for name, nodes in leaves.items():
+        _check_range(name, result, nodes[0])
+    return result
+
+
+def example(graph: System, sizes: Mapping[str, int]) -> Binding:
+    """Arrays of zeros that fit a graph: of the given sizes (axes and dimensions by name),
+    small ones where none is given."""
+    names = sorted({n for u in graph.order for d in u.shape for n in dims.names(d)})
+    known = {name: sizes.get(name, 3 + k) for k, name in enumerate(names)}
+    steps = {a: a.size if a.size is not None else sizes.get(a.name, 6) for a in graph.axes}
+    unknown = [name for name in sizes if name not in names and name not in {a.name for a in steps}]
+    if unknown:
+        raise BindingError(
+            f"no axis or dimension {unknown[0]!r}; there are {', '.join([a.name for a in steps] + names)}"
+        )
+    arrays: dict[str, Any] = {}
+    for label, nodes in by_label(graph).items():
+        lead = [steps[a] if isinstance(a, Axis) else int(a) for a in leading(nodes)]
+        shape = [dims.evaluate(d, known) for d in nodes[0].shape]
+        arrays[label] = np.zeros(
+            [*lead, *shape], {"int": np.int64, "bool": np.bool_}.get(nodes[0].dtype, np.float64)
+        )
+    return bind(graph, {**{a.name: n for a, n in steps.items()}, **arrays})
+
+
+def _check_range(name: str, result: Binding, node: Node) -> None:
+    most = node.op.most if isinstance(node.op, Input) else None
+    if most is not None:
+        bad = [n for n in result.arrays[name].ravel().tolist() if not 0 <= n <= result.extents[most]]
+        if bad:
+            raise BindingError(
+                f"{name}: {bad[0]} is no length of a sequence of {result.extents[most]} steps of {most.name}"
+            )
+
+
+def _wanted(node: Node, lead: Iterable[Axis | int]) -> str:
+    shown = [a.length if isinstance(a, Axis) else a for a in lead]
+    kind = "" if node.dtype == "float" else f" of {node.dtype}"
+    return dims.show((*shown, *node.shape)) + kind
+
+
+def _length(axis: Axis, steps: Any) -> int:
+    whole = not isinstance(steps, bool) and hasattr(steps, "__index__") and np.ndim(steps) == 0
+    if not whole or int(steps) < 0:
+        raise BindingError(f"{axis.name}={steps!r}: the length of an axis is a number of steps")
+    if axis.size not in (None, int(steps)):
+        raise BindingError(f"{axis.name}={steps}: axis {axis.name} is fixed at {axis.size}")
+    return int(steps)
+
+
+def _array(name: str, value: Any, kind: str) -> Array:
+    try:
+        array = np.asarray(value)
+        have = kind_of(array.dtype)
+    except (DefinitionError, ValueError, TypeError) as error:
+        raise BindingError(f"{name}: {type(value).__name__} is no array of numbers: {error}") from None
+    if array.size == 0 and have == "float":
+        have = min(have, kind, key=KINDS.index)
+    if KINDS.index(have) > KINDS.index(kind) and not (kind == "float" and have == "complex"):
+        raise BindingError(f"{name} is declared {kind}, the array is {array.dtype}")
+    return array
+
+
+def _solve(result: Binding, taken: Mapping[str, tuple[Node, tuple[Axis | int, ...]]]) -> None:
+    """Axis lengths and dimension sizes from shapes; what bound each is kept for messages."""
+    bound = {f"axis {a.name}": "the call" for a in result.extents}
+    waiting: list[tuple[str, dims.Dim, int]] = []
+    for name, (node, lead) in taken.items():
+        array, wanted = result.arrays[name], _wanted(node, lead)
+        if array.ndim != len(lead) + len(node.shape):
+            raise BindingError(f"{name} should be {wanted}, the array is {dims.show(array.shape)}")
+        for axis, n in zip(lead, array.shape, strict=False):
+            have = result.extents.setdefault(axis, n) if isinstance(axis, Axis) else axis
+            who = bound.setdefault(f"axis {axis.name}", name) if isinstance(axis, Axis) else "the unfolding"
+            if isinstance(axis, Axis) and isinstance(axis.size, int) and axis.size != n:
+                raise BindingError(f"{name} has {n} steps, axis {axis.name} is fixed at {axis.size}")
+            if isinstance(axis, Axis) and isinstance(axis.size, str):
+                waiting.append((name, axis.size, n))
+            if have != n:
+                raise BindingError(
+                    f"{name} has {n} steps{f' of {axis.name}' if isinstance(axis, Axis) else ''}, "
+                    f"{who} has {have}; {name} should be {wanted}, it is {dims.show(array.shape)}"
+                )
+        waiting += [(name, d, n) for d, n in zip(node.shape, array.shape[len(lead) :], strict=True)]
+    progress = True
+    while progress:
+        progress = False
+        for name, dim, n in waiting:
+            if not isinstance(dim, int) and (found := dims.solve(dim, n, result.sizes)):
+                result.sizes[found[0]] = found[1]
+                bound[found[0]] = name
+                progress = True
+    for name, dim, n in waiting:
+        known = isinstance(dim, int) or dims.names(dim) <= set(result.sizes)
+        if known and dims.evaluate(dim, result.sizes) != n:
+            who = ", ".join(f"{m} = {result.sizes[m]} from {bound[m]}" for m in sorted(dims.names(dim)))
+            raise BindingError(
+                f"{name} should be {_wanted(*taken[name])}, the array is "
+                f"{dims.show(result.arrays[name].shape)}: {dim} is not {n}" + (f" ({who})" if who else "")
+            )

@@ -1,0 +1,1 @@
+"""Plans as NumPy source."""

@@ -1,0 +1,1 @@
+"""Equations in: variables and their equations, JSON."""

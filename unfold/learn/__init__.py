@@ -1,0 +1,1 @@
+"""Over a sequence and over time: optimisers, states, streams, generation, diagnosis."""

@@ -1,0 +1,1 @@
+"""Equations out: as text, as LaTeX."""

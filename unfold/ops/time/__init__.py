@@ -1,0 +1,1 @@
+"""Along an axis: delays, fixed reads, windows."""

@@ -1,0 +1,1 @@
+"""From graph to graph: unfolding, derivatives, batches, simpler forms."""
