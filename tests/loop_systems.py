@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import unfold as uf
-from unfold.engine.binding import example
+from unfold.engine import made_up
 
 STEPS = 4
 
@@ -178,7 +178,7 @@ SYSTEMS: dict[str, Callable[[], Any]] = {
 def arrays(graph: Any) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     free = {a.name: STEPS for a in graph.axes}
-    return {k: rng.standard_normal(a.shape) for k, a in example(graph, free).arrays.items()}
+    return {k: rng.standard_normal(a.shape) for k, a in made_up.zeros(graph, free).arrays.items()}
 
 
 def nested_and_retimed(seed: int, inner: bool) -> tuple[Any, dict[str, Any]]:

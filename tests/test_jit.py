@@ -10,7 +10,8 @@ from interpreted import interpreted
 from test_plan import agree, request, rnn
 
 import unfold as uf
-from unfold.engine.binding import bind, example
+from unfold.engine import made_up
+from unfold.engine.binding import bind
 from unfold.engine.numba import kernels, modules
 from unfold.engine.numpy import printed as printed
 from unfold.engine.run import _joint
@@ -64,7 +65,7 @@ def example_of(name: str, batched: bool) -> tuple[Any, dict[str, Any]]:
     rng = np.random.default_rng(0)
     arrays = {
         k: rng.integers(0, 3, a.shape) if a.dtype.kind == "i" else rng.standard_normal(a.shape)
-        for k, a in example(graph, {}).arrays.items()
+        for k, a in made_up.zeros(graph, {}).arrays.items()
     }
     over = {a for u in graph.inputs.values() for a in u.axes}
     return graph, {**arrays, **{a.name: 4 for a in graph.axes if a not in over and a.size is None}}
@@ -86,12 +87,12 @@ def test_values_that_one_pass_makes_and_uses_have_no_buffer():
 
 
 def _code(graph: Any, **sizes: int) -> str:
-    return printed.code(graph, example(graph, sizes), jit=True)
+    return printed.code(graph, made_up.zeros(graph, sizes), jit=True)
 
 
 def test_a_label_outside_the_classes_is_refused_as_the_plain_backend_refuses_it():
     graph = uf.systems.rnn()
-    arrays = {k: np.ones(a.shape, a.dtype) for k, a in example(graph, {"t": 3}).arrays.items()}
+    arrays = {k: np.ones(a.shape, a.dtype) for k, a in made_up.zeros(graph, {"t": 3}).arrays.items()}
     arrays["y"] = np.array([0, 99, 1])
     joint = _joint(graph, "loss", None)
     with pytest.raises(IndexError):

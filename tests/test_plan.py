@@ -12,7 +12,8 @@ import pytest
 from random_systems import model
 
 import unfold as uf
-from unfold.engine.binding import bind, example
+from unfold.engine import made_up
+from unfold.engine.binding import bind
 from unfold.engine.numpy import printed as printed
 from unfold.engine.plan.passes import OPTIMISATIONS, SumOfScatters
 from unfold.engine.run import _joint
@@ -94,15 +95,15 @@ def test_the_ready_made_systems_agree(name, batched):
     rng = np.random.default_rng(0)
     free = [a for a in joint.axes if not any(a in u.axes for u in joint.inputs.values())]
     arrays: dict[str, Any] = {a.name: 5 for a in free if a.size is None}
-    for label, a in example(joint, arrays).arrays.items():
+    for label, a in made_up.zeros(joint, arrays).arrays.items():
         arrays[label] = rng.integers(0, 3, a.shape) if a.dtype.kind == "i" else rng.standard_normal(a.shape)
     agree(joint, arrays, 1e-9)
 
 
 def rnn(**sizes: int) -> tuple[Any, dict[str, Any]]:
     graph = uf.systems.rnn().batch("n")
-    arrays = {k: a + 0.1 for k, a in example(graph, sizes).arrays.items() if a.dtype.kind == "f"}
-    ints = {k: a for k, a in example(graph, sizes).arrays.items() if a.dtype.kind != "f"}
+    arrays = {k: a + 0.1 for k, a in made_up.zeros(graph, sizes).arrays.items() if a.dtype.kind == "f"}
+    ints = {k: a for k, a in made_up.zeros(graph, sizes).arrays.items() if a.dtype.kind != "f"}
     return graph, {**arrays, **ints}
 
 

@@ -22,7 +22,8 @@ from unfold.analysis.instances import needs
 from unfold.analysis.schedule import Loop
 from unfold.core.leaves import Symbol
 from unfold.core.node import Node
-from unfold.engine.binding import bind, example
+from unfold.engine import made_up
+from unfold.engine.binding import bind
 from unfold.engine.numpy.comments import equations
 from unfold.engine.plan import chunking
 from unfold.engine.plan.augmenting import Room
@@ -45,7 +46,9 @@ def planned(name: Any, optimise: tuple[str, ...] = ("hoist",)) -> Plan:
         return plan(graph, bind(graph, loop_systems.arrays(graph)), optimise)
     if isinstance(name, str):
         graph = _joint(uf.systems.SYSTEMS[name](), "loss", None)
-        return plan(graph, example(graph, {a.name: STEPS for a in graph.axes if a.size is None}), optimise)
+        return plan(
+            graph, made_up.zeros(graph, {a.name: STEPS for a in graph.axes if a.size is None}), optimise
+        )
     drawn = model(name)
     graph = _joint(drawn.graph, "loss", [*drawn.graph.params, *drawn.graph.inputs])
     lengths = {} if drawn.graph.inputs else {a.name: drawn.steps for a in drawn.graph.axes}
@@ -219,7 +222,7 @@ def test_loops_that_look_ahead_agree_with_the_definition():
         if graph is None:
             continue
         steps = {"t": (1, 2, 5, 7)[seed % 4]}
-        given = {k: np.full(a.shape, 0.4) for k, a in example(graph, steps).arrays.items()} or steps
+        given = {k: np.full(a.shape, 0.4) for k, a in made_up.zeros(graph, steps).arrays.items()} or steps
         agree(graph, given, 1e-9)
         legal += 1
         retimed += (True,) in nests(plan(graph, bind(graph, given), ()).schedule)
@@ -304,7 +307,7 @@ def test_what_a_node_is_called_is_the_output_or_the_variable_it_defines(t):
     h[0] = 0
     h[t] = uf.tanh(h[t - 1] + x[t])
     graph = uf.graph(total=uf.sum(h[t], over=t), same=y)
-    made = plan(graph, example(graph, {}), ())
+    made = plan(graph, made_up.zeros(graph, {}), ())
     assert sorted(made.labels.values()) == ["h[0]", "h[t]", "total"]
     assert {u.op.name for u, label in made.labels.items() if label == "total"} == {"sum"}
 
@@ -345,7 +348,7 @@ def test_a_state_that_only_the_next_step_reads_is_carried(name, state):
 
 def test_three_loops_in_one_another_lead_from_the_outermost():
     graph = loop_systems.one_in_another()
-    made = plan(graph, example(graph, {a.name: 2 for a in graph.axes}), ())
+    made = plan(graph, made_up.zeros(graph, {a.name: 2 for a in graph.axes}), ())
     i, j, k = graph.axes
     (deep,) = [u for u in made.graph.order if made.labels.get(u) == "h[i, j, k]"]
     assert [loop.direction for loop in made.nest(deep)] == [((k, 1),), ((j, 1),), ((i, 1),)]

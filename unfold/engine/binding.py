@@ -16,10 +16,11 @@ from unfold.core.errors import BindingError, DefinitionError
 from unfold.core.leaves import Input, Named, kind_of
 from unfold.core.node import Node
 from unfold.core.op import KINDS
-from unfold.core.signature import by_label, leading, signature
+from unfold.core.signature import by_label, signature
 from unfold.core.system import System
 
 Array = NDArray[Any]
+Taken = tuple[Node, tuple[Axis | int, ...]]  # a leaf that reads an array, its leading dimensions
 
 
 @dataclass
@@ -53,7 +54,21 @@ def bind(graph: System, arrays: Mapping[str, Any]) -> Binding:
     taken = signature(graph)
     leaves.update({n: [taken[n][0]] for n in arrays if n in taken and n not in leaves})
     lengths = {a: arrays[a.name] for a in graph.axes if a.name in arrays and a.name not in leaves}
-    unknown = [name for name in arrays if name not in leaves and name not in {a.name for a in lengths}]
+    _check_names(arrays, leaves, taken, {a.name for a in lengths})
+    result = _converted(arrays, leaves)
+    result.extents.update({a: _length(a, n) for a, n in lengths.items()})
+    _Solving(result, {name: taken[name] for name in leaves}).all()
+    _complete(graph, result)
+    for name, nodes in leaves.items():
+        _check_range(name, result, nodes[0])
+    return result
+
+
+def _check_names(
+    arrays: Iterable[str], leaves: Mapping[str, list[Node]], taken: Mapping[str, Taken], lengths: set[str]
+) -> None:
+    """Whether what is given are the arrays of the graph, and the lengths of axes."""
+    unknown = [name for name in arrays if name not in leaves and name not in lengths]
     missing = [name for name in leaves if name not in arrays]
     if unknown:
         names = missing or list(leaves)
@@ -66,7 +81,11 @@ def bind(graph: System, arrays: Mapping[str, Any]) -> Binding:
             f"missing {'argument' if len(missing) == 1 else 'arguments'} "
             + ", ".join(f"{name} {_wanted(*taken[name])}" for name in missing)
         )
-    given = {name: _array(name, arrays[name], leaves[name][0].dtype) for name in leaves}
+
+
+def _converted(arrays: Mapping[str, Any], leaves: Mapping[str, list[Node]]) -> Binding:
+    """The arrays in the one precision that the call is computed in."""
+    given = {name: _array(name, arrays[name], nodes[0].dtype) for name, nodes in leaves.items()}
     # numbers declared complex do not make the others complex; a complex step does
     inexact = [
         a.real.dtype if leaves[name][0].dtype == "complex" else a.dtype
@@ -76,8 +95,11 @@ def bind(graph: System, arrays: Mapping[str, Any]) -> Binding:
     result = Binding(given, np.result_type(*inexact) if inexact else np.dtype(np.float64))
     for name, nodes in leaves.items():
         result.arrays[name] = given[name].astype(result.dtype_of(nodes[0].dtype), copy=False)
-    result.extents.update({a: _length(a, n) for a, n in lengths.items()})
-    _solve(result, {name: taken[name] for name in leaves})
+    return result
+
+
+def _complete(graph: System, result: Binding) -> None:
+    """The lengths of fixed axes; raises where nothing says how long or how large something is."""
     for axis in graph.axes:
         if axis not in result.extents and axis.size is None:
             raise BindingError(
@@ -92,30 +114,6 @@ def bind(graph: System, arrays: Mapping[str, Any]) -> Binding:
         )
     for axis in graph.axes:
         result.extents.setdefault(axis, dims.evaluate(axis.size or 0, result.sizes))
-    for name, nodes in leaves.items():
-        _check_range(name, result, nodes[0])
-    return result
-
-
-def example(graph: System, sizes: Mapping[str, int]) -> Binding:
-    """Arrays of zeros that fit a graph: of the given sizes (axes and dimensions by name),
-    small ones where none is given."""
-    names = sorted({n for u in graph.order for d in u.shape for n in dims.names(d)})
-    known = {name: sizes.get(name, 3 + k) for k, name in enumerate(names)}
-    steps = {a: a.size if a.size is not None else sizes.get(a.name, 6) for a in graph.axes}
-    unknown = [name for name in sizes if name not in names and name not in {a.name for a in steps}]
-    if unknown:
-        raise BindingError(
-            f"no axis or dimension {unknown[0]!r}; there are {', '.join([a.name for a in steps] + names)}"
-        )
-    arrays: dict[str, Any] = {}
-    for label, nodes in by_label(graph).items():
-        lead = [steps[a] if isinstance(a, Axis) else int(a) for a in leading(nodes)]
-        shape = [dims.evaluate(d, known) for d in nodes[0].shape]
-        arrays[label] = np.zeros(
-            [*lead, *shape], {"int": np.int64, "bool": np.bool_}.get(nodes[0].dtype, np.float64)
-        )
-    return bind(graph, {**{a.name: n for a, n in steps.items()}, **arrays})
 
 
 def _check_range(name: str, result: Binding, node: Node) -> None:
@@ -156,40 +154,73 @@ def _array(name: str, value: Any, kind: str) -> Array:
     return array
 
 
-def _solve(result: Binding, taken: Mapping[str, tuple[Node, tuple[Axis | int, ...]]]) -> None:
+class _Solving:
     """Axis lengths and dimension sizes from shapes; what bound each is kept for messages."""
-    bound = {f"axis {a.name}": "the call" for a in result.extents}
-    waiting: list[tuple[str, dims.Dim, int]] = []
-    for name, (node, lead) in taken.items():
-        array, wanted = result.arrays[name], _wanted(node, lead)
+
+    def __init__(self, result: Binding, taken: Mapping[str, Taken]) -> None:
+        self.result, self.taken = result, taken
+        self.binder: dict[Axis | str, str] = dict.fromkeys(result.extents, "the call")
+        self.waiting: list[tuple[str, dims.Dim, int]] = []  # (array, dimension, its size)
+
+    def all(self) -> None:
+        """Fills the binding; raises `BindingError` where two arrays disagree."""
+        for name in self.taken:
+            self._read(name)
+        found = True
+        while found:
+            found = False
+            for equation in self.waiting:
+                found |= self._solved(*equation)
+        for name, dim, n in self.waiting:
+            self._check(name, dim, n)
+
+    def _read(self, name: str) -> None:
+        """What one array says: its leading axes at once, the rest when all are known."""
+        node, lead = self.taken[name]
+        array = self.result.arrays[name]
         if array.ndim != len(lead) + len(node.shape):
-            raise BindingError(f"{name} should be {wanted}, the array is {dims.show(array.shape)}")
-        for axis, n in zip(lead, array.shape, strict=False):
-            have = result.extents.setdefault(axis, n) if isinstance(axis, Axis) else axis
-            who = bound.setdefault(f"axis {axis.name}", name) if isinstance(axis, Axis) else "the unfolding"
-            if isinstance(axis, Axis) and isinstance(axis.size, int) and axis.size != n:
-                raise BindingError(f"{name} has {n} steps, axis {axis.name} is fixed at {axis.size}")
-            if isinstance(axis, Axis) and isinstance(axis.size, str):
-                waiting.append((name, axis.size, n))
-            if have != n:
-                raise BindingError(
-                    f"{name} has {n} steps{f' of {axis.name}' if isinstance(axis, Axis) else ''}, "
-                    f"{who} has {have}; {name} should be {wanted}, it is {dims.show(array.shape)}"
-                )
-        waiting += [(name, d, n) for d, n in zip(node.shape, array.shape[len(lead) :], strict=True)]
-    progress = True
-    while progress:
-        progress = False
-        for name, dim, n in waiting:
-            if not isinstance(dim, int) and (found := dims.solve(dim, n, result.sizes)):
-                result.sizes[found[0]] = found[1]
-                bound[found[0]] = name
-                progress = True
-    for name, dim, n in waiting:
-        known = isinstance(dim, int) or dims.names(dim) <= set(result.sizes)
-        if known and dims.evaluate(dim, result.sizes) != n:
-            who = ", ".join(f"{m} = {result.sizes[m]} from {bound[m]}" for m in sorted(dims.names(dim)))
             raise BindingError(
-                f"{name} should be {_wanted(*taken[name])}, the array is "
-                f"{dims.show(result.arrays[name].shape)}: {dim} is not {n}" + (f" ({who})" if who else "")
+                f"{name} should be {_wanted(node, lead)}, the array is {dims.show(array.shape)}"
+            )
+        for place, n in zip(lead, array.shape, strict=False):
+            if isinstance(place, Axis):
+                self._steps(name, place, n)
+            elif place != n:
+                raise self._disagree(name, n, "", "the unfolding", place)
+        self.waiting += [(name, d, n) for d, n in zip(node.shape, array.shape[len(lead) :], strict=True)]
+
+    def _steps(self, name: str, axis: Axis, n: int) -> None:
+        have = self.result.extents.setdefault(axis, n)
+        who = self.binder.setdefault(axis, name)
+        if isinstance(axis.size, int) and axis.size != n:
+            raise BindingError(f"{name} has {n} steps, axis {axis.name} is fixed at {axis.size}")
+        if isinstance(axis.size, str):
+            self.waiting.append((name, axis.size, n))
+        if have != n:
+            raise self._disagree(name, n, f" of {axis.name}", who, have)
+
+    def _disagree(self, name: str, n: int, axis: str, who: str, have: int) -> BindingError:
+        shape = dims.show(self.result.arrays[name].shape)
+        return BindingError(
+            f"{name} has {n} steps{axis}, {who} has {have}; "
+            f"{name} should be {_wanted(*self.taken[name])}, it is {shape}"
+        )
+
+    def _solved(self, name: str, dim: dims.Dim, n: int) -> bool:
+        """Whether this tells the size of a dimension that was unknown."""
+        found = None if isinstance(dim, int) else dims.solve(dim, n, self.result.sizes)
+        if found:
+            self.result.sizes[found[0]] = found[1]
+            self.binder[found[0]] = name
+        return found is not None
+
+    def _check(self, name: str, dim: dims.Dim, n: int) -> None:
+        sizes = self.result.sizes
+        known = isinstance(dim, int) or dims.names(dim) <= set(sizes)
+        if known and dims.evaluate(dim, sizes) != n:
+            who = ", ".join(f"{m} = {sizes[m]} from {self.binder[m]}" for m in sorted(dims.names(dim)))
+            shape = dims.show(self.result.arrays[name].shape)
+            raise BindingError(
+                f"{name} should be {_wanted(*self.taken[name])}, the array is {shape}: {dim} is not {n}"
+                + (f" ({who})" if who else "")
             )

@@ -17,8 +17,8 @@ from unfold.core.errors import BadIndex, BindingError, DefinitionError, OutOfRan
 from unfold.core.leaves import Input, Named, Symbol, constant
 from unfold.core.node import Node
 from unfold.core.system import System, Wrt
-from unfold.engine import reference
-from unfold.engine.binding import Array, Binding, bind, example
+from unfold.engine import made_up, reference
+from unfold.engine.binding import Array, Binding, bind
 from unfold.engine.numba import modules
 from unfold.engine.numpy import printed as printed
 from unfold.engine.plan.passes import OPTIMISATIONS
@@ -236,7 +236,7 @@ def code(
     """The NumPy source that runs: of the outputs, or of `of` and its gradients. Sizes may be
     given by name (`t=50, hidden=16`); those that are not are small stand-ins."""
     chosen = graph if of is None else _joint(graph, of, wrt)
-    return printed.code(chosen, example(chosen, sizes), _known(optimise), _wants_jit(backend))
+    return printed.code(chosen, made_up.zeros(chosen, sizes), _known(optimise), _wants_jit(backend))
 
 
 def _wants_jit(backend: str) -> bool:
