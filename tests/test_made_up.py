@@ -39,7 +39,7 @@ def test_zeros_have_six_steps_unless_told_otherwise() -> None:
 
 def test_an_axis_as_long_as_a_named_dimension_gets_its_size() -> None:
     t = Axis("t", "n")
-    graph = uf.graph(y=uf.input("x", over=t) + uf.param("b", "n")[0])
+    graph = uf.graph(y=uf.input("x", over=t)[t] + uf.param("b", "n")[0])
     assert made_up.zeros(graph, {"n": 4}).arrays["x"].shape == (4,)
     assert made_up.arrays(graph, n=4)["x"].shape == (4,)
 

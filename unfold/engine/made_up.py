@@ -58,7 +58,8 @@ def zeros(graph: System, sizes: Mapping[str, int]) -> Binding:
         name: np.zeros(_shape(nodes, known), _NUMPY.get(nodes[0].dtype, np.float64))
         for name, nodes in by_label(graph).items()
     }
-    return bind(graph, {**{a.name: known[a.name] for a in graph.axes}, **arrays})
+    lengths = {a.name: known[a.name] for a in graph.axes if not isinstance(a.size, str)}
+    return bind(graph, {**lengths, **arrays})
 
 
 _NUMPY = {"int": np.int64, "bool": np.bool_}
