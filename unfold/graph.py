@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 import viz
@@ -16,7 +16,7 @@ from unfold.core.errors import UnfoldError
 from unfold.core.signature import signature
 from unfold.core.system import System, Wrt
 from unfold.engine import run as running
-from unfold.engine.run import Result, Run
+from unfold.engine.run import Differentiated, Function, Result, Run
 from unfold.language import json_text
 from unfold.language.equations import system
 from unfold.notation.latex import latex
@@ -80,7 +80,7 @@ class Graph(System):
         """The outputs for given inputs and parameters: `rnn(x=X, y=Y, **weights).loss`."""
         return running.compiled(self)(**arrays)
 
-    def compile(self, backend: str = "numpy", optimise: Iterable[str] | None = None) -> Callable[..., Result]:
+    def compile(self, backend: str = "numpy", optimise: Iterable[str] | None = None) -> Function:
         """The graph as a function of arrays, compiled once per shapes and dtypes.
 
         `backend`: "numpy"; "numba", which makes machine code of all it can (install `unfold[jit]`; about
@@ -92,7 +92,7 @@ class Graph(System):
 
     def value_and_grad(
         self, of: str, wrt: Wrt = None, *, backend: str = "numpy", optimise: Iterable[str] | None = None
-    ) -> Callable[..., tuple[Any, dict[str, Any]]]:
+    ) -> Differentiated:
         """A function of arrays that gives an output and its gradients, {name: array}. `backend` and
         `optimise` as for `compile`."""
         return running.value_and_grad(self, of, wrt, backend=backend, optimise=optimise)

@@ -155,11 +155,12 @@ class Drawing:
         """The drawing shifted by (dx, dy)."""
         return replace(self, parts=(Group(self.parts, (dx, dy)),))
 
-    def svg(self, **options: Any) -> str:
-        """The SVG text."""
+    def svg(self, theme: str = "auto", prefix: str | None = None) -> str:
+        """The SVG text. `theme` is "light", "dark", or "auto" (what the reader prefers); `prefix`
+        starts every id (by default a digest of the picture)."""
         from viz.svg import render
 
-        return render(self, **options)
+        return render(self, theme, prefix)
 
     def dot(self) -> str:
         """The DOT text, every position pinned."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+import unfold as uf
 from unfold.analysis.causality import over_time
 from unfold.apps.loading import load
 from unfold.check import Report
@@ -46,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(
         prog="unfold", description="Write a recurrence once; unfold, differentiate, draw, check it."
     )
+    parser.add_argument("--version", action="version", version=f"unfold {uf.__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in commands():
         add(subparsers)

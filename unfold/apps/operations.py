@@ -7,7 +7,7 @@ from itertools import groupby
 
 from unfold.core.errors import NotDifferentiable
 from unfold.core.leaves import Input
-from unfold.core.node import FUNCTIONS, OPERATIONS, Node
+from unfold.core.node import FUNCTIONS, Node
 from unfold.core.system import postorder
 from unfold.graph import Graph
 from unfold.ops.examples import WITHOUT, Example, examples
@@ -61,10 +61,8 @@ def row(name: str) -> tuple[str, str, str, str]:
 
 
 def _names(name: str, count: int) -> list[str]:
-    """Names of the arguments that are values, as the function or the gradient rule has them."""
+    """Names of the arguments that are values, as the function has them."""
     parameters = list(inspect.signature(FUNCTIONS[name]).parameters.values())
-    if name in OPERATIONS and parameters[0].kind is parameters[0].VAR_POSITIONAL:
-        parameters = list(inspect.signature(OPERATIONS[name].vjp).parameters.values())[3:]
     known = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL and p.name != "spec"]
     return known[:count] if len(known) >= count else list("abcdef"[:count])
 

@@ -116,9 +116,18 @@ def _check(
     return replace(report, verdict="INACCURATE" if error < 1e6 * bound else "WRONG", diagnosis=text)
 
 
-def assert_gradients(graph: Graph, of: str, wrt: Wrt = None, **options: Any) -> Report:
+def assert_gradients(
+    graph: Graph,
+    of: str,
+    wrt: Wrt = None,
+    seed: int = 0,
+    gradients: Mapping[str, Any] | None = None,
+    order: int = 1,
+    only: Only = None,
+    **arrays: Any,
+) -> Report:
     """`check`, raising a `GradientError` with the report's text unless the gradients hold."""
-    report = check(graph, of, wrt, **options)
+    report = check(graph, of, wrt, seed, gradients, order, only, **arrays)
     if not report.ok:
         raise GradientError(str(report), report=report)
     return report

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from unfold.core.axis import Axis, Index
 from unfold.core.errors import BadName, DefinitionError, UnfoldError
 from unfold.core.node import OPERATIONS, SERVICES, Node, Op, Operators, call
+
+
+class Arraylike(Protocol):
+    """An array of NumPy, or what gives one."""
+
+    def __array__(self) -> Any: ...
+
+
+# What `as_node` takes: whatever may stand in an expression.
+Numbers = complex | Sequence[complex] | Sequence[Sequence[complex]] | Sequence[Sequence[Sequence[complex]]]
+Expression = Operators | Axis | Index | Arraylike | Numbers
 
 
 @dataclass(frozen=True)

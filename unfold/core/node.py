@@ -271,11 +271,12 @@ class Op:
         return tuple(dict.fromkeys(a for u in inputs for a in u.axes))
 
     # ------------------------------------------------------------------ meaning
-    def forward(self, xp: Any, *arrays: Any) -> Any:
+    # `**_` says to type checkers that rules name as many arguments as they have
+    def forward(self, xp: Any, *arrays: Any, **_: Any) -> Any:
         """The values, computed with the array namespace `xp` (see the class)."""
         raise NotImplementedError
 
-    def vjp(self, ct: Node, out: Node, *inputs: Any) -> Sequence[Node | None]:
+    def vjp(self, ct: Node, out: Node, *inputs: Any, **_: Any) -> Sequence[Node | None]:
         """Cotangent of each input, in graph operations; None where there is no gradient."""
         raise NotDifferentiable(f"{self.name} has no gradient; wrap it in stop_gradient(...)")
 

@@ -12,11 +12,12 @@ from typing import Any, ClassVar
 from unfold.core.axis import Axis
 from unfold.core.dims import Dim, Shape, show
 from unfold.core.errors import BadName, DefinitionError
-from unfold.core.leaves import as_node
+from unfold.core.leaves import Expression, as_node
 from unfold.core.node import OPERATIONS, Node, Op, register
 from unfold.core.source import caller
 
 KINDS = ("bool", "int", "float", "complex")
+Over = int | Axis | Sequence[int | Axis] | None  # along what: dimensions or axes; None: every dimension
 
 
 @dataclass(frozen=True)
@@ -129,13 +130,15 @@ def cotangents(op: Op, ct: Node, out: Node, inputs: Sequence[Node]) -> list[Node
 def operation(cls: type[Op]) -> Callable[..., Node]:
     """Register an operation without parameters; returns its function.
 
-    `relu = operation(Relu)` then `relu(x)`. The function takes over the class's docstring.
+    `relu = operation(Relu)` then `relu(x)`. The function takes over the class's docstring, and
+    the names of its arguments from the gradient rule.
     """
     enlist(cls)
     op = cls()
-    count = _arity(cls)
+    arguments = _arguments(cls)
+    count = None if any(p.kind is p.VAR_POSITIONAL for p in arguments) else len(arguments)
 
-    def function(*inputs: Any) -> Node:
+    def function(*inputs: Expression) -> Node:
         if count is not None and len(inputs) != count:
             raise DefinitionError(f"{cls.name} takes {count} argument{'s' * (count > 1)}, here {len(inputs)}")
         return apply(op, *inputs)
@@ -143,13 +146,21 @@ def operation(cls: type[Op]) -> Callable[..., Node]:
     function.__name__ = function.__qualname__ = cls.name
     function.__doc__ = cls.__doc__
     function.__module__ = cls.__module__
+    function.__signature__ = inspect.Signature(arguments, return_annotation="Node")  # type: ignore[attr-defined]
     return register(function)
 
 
-def _arity(cls: type[Op]) -> int | None:
-    """How many inputs the gradient rule of an operation names; None for any number."""
-    named = list(inspect.signature(cls.vjp).parameters.values())[3:]
-    return None if any(p.kind is p.VAR_POSITIONAL for p in named) else len(named)
+def _arguments(cls: type[Op]) -> list[inspect.Parameter]:
+    """The inputs that the gradient rule of an operation names, by place; `*inputs` for any number."""
+    return [
+        p.replace(
+            kind=p.kind if p.kind is p.VAR_POSITIONAL else p.POSITIONAL_ONLY,
+            annotation="Expression",
+            default=p.empty,
+        )
+        for p in list(inspect.signature(cls.vjp).parameters.values())[3:]
+        if p.kind is not p.VAR_KEYWORD
+    ]
 
 
 def enlist(cls: type[Op]) -> type[Op]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -42,9 +42,19 @@ class Result(dict[str, Any]):
             raise AttributeError(f"no output {name!r}; this result has {', '.join(self)}") from None
 
 
-def compiled(
-    graph: System, backend: str = "numpy", optimise: Iterable[str] | None = None
-) -> Callable[..., Result]:
+class Function(Protocol):
+    """A graph as a function of its arrays, by name."""
+
+    def __call__(self, **arrays: Any) -> Result: ...
+
+
+class Differentiated(Protocol):
+    """A function of arrays, by name, that gives the value of an output and its gradients, {name: array}."""
+
+    def __call__(self, **arrays: Any) -> tuple[Any, dict[str, Array]]: ...
+
+
+def compiled(graph: System, backend: str = "numpy", optimise: Iterable[str] | None = None) -> Function:
     """The graph as a function of arrays; the same one for the same arguments."""
     if backend not in BACKENDS:
         raise UnfoldError(f"no backend {backend!r}; there are {', '.join(BACKENDS)}")
@@ -52,7 +62,7 @@ def compiled(
     cache = graph.known.setdefault("compiled", {})
     if (backend, chosen) not in cache:
         cache[backend, chosen] = _function(graph, backend, chosen)
-    function: Callable[..., Result] = cache[backend, chosen]
+    function: Function = cache[backend, chosen]
     return function
 
 
@@ -65,7 +75,7 @@ def _known(optimise: Iterable[str] | None) -> tuple[str, ...] | None:
     return chosen
 
 
-def _function(graph: System, backend: str, optimise: tuple[str, ...] | None) -> Callable[..., Result]:
+def _function(graph: System, backend: str, optimise: tuple[str, ...] | None) -> Function:
     made: dict[Any, Callable[[Binding], dict[str, Array]]] = {}
     known: dict[Any, Callable[..., dict[str, Array]]] = {}  # arrays that need no more checks
     latest: list[Any] = [(None, None)]  # of these: to compare costs less than to hash
@@ -199,7 +209,7 @@ def value_and_grad(
     wrt: Wrt = None,
     backend: str = "numpy",
     optimise: Iterable[str] | None = None,
-) -> Callable[..., tuple[Any, dict[str, Array]]]:
+) -> Differentiated:
     """A function of arrays giving (value of `of`, {name: gradient}); made once per graph."""
     joint = _joint(graph, of, wrt)
     run = compiled(joint, backend, optimise)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, overload
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from unfold.core import dims
 from unfold.core.axis import Axis, Index, written
 from unfold.core.dims import Dim, Shape, show
 from unfold.core.errors import BadName, DefinitionError, MissingBoundary, Redefined, ShapeMismatch, Undefined
-from unfold.core.leaves import Input, Named, Param, Symbol, as_node, check_name, kind_of
+from unfold.core.leaves import Expression, Input, Named, Param, Symbol, as_node, check_name, kind_of
 from unfold.core.node import Node, Operators, call, register
 from unfold.core.op import KINDS, bound
 from unfold.core.source import caller
@@ -269,7 +269,11 @@ def axis(name: str, size: int | None = None) -> Axis:
     return Axis(check_name(name), None if size is None else int(size))
 
 
-def input(name: str, *shape: Dim, over: Axis | Iterable[Axis] = (), dtype: Any = float) -> Any:
+@overload
+def input(name: str, *shape: Dim, dtype: Any = float) -> Node: ...
+@overload
+def input(name: str, *shape: Dim, over: Axis | Iterable[Axis], dtype: Any = float) -> Var: ...
+def input(name: str, *shape: Dim, over: Axis | Iterable[Axis] = (), dtype: Any = float) -> Var | Node:
     """Data given at each call: an array (T, *shape) when over an axis t, else (*shape).
 
     Over axes it is indexed like a variable (`x[t]`, `x[t-1]` with `x[0] = ...`).
@@ -300,7 +304,7 @@ def _axes(over: Axis | Iterable[Axis]) -> tuple[Axis, ...]:
 
 
 @register
-def named(x: Any, name: str) -> Node:
+def named(x: Expression, name: str) -> Node:
     """The same value as a variable of its own, for drawings and queries."""
     x = as_node(x)
     variable = Var(check_name(name), x.shape, x.axes, x.dtype, caller(), given=False)

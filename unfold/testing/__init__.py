@@ -27,6 +27,7 @@ from unfold.testing.specs import SystemSpec as SystemSpec
 from unfold.testing.specs import build as build
 
 if TYPE_CHECKING:
+    from unfold.testing.strategies import broadcastable as broadcastable
     from unfold.testing.strategies import expressions as expressions
     from unfold.testing.strategies import illegal_systems as illegal_systems
     from unfold.testing.strategies import inputs as inputs
@@ -41,15 +42,18 @@ STRATEGIES = (
     "inputs", "kinky_inputs", "time_lengths", "broadcastable",
 )  # fmt: skip
 
+if not TYPE_CHECKING:  # a checker knows the names above, and no others
 
-def __getattr__(name: str) -> Any:
-    """The strategies, imported when one is asked for: hypothesis is an optional extra."""
-    if name not in STRATEGIES:
-        raise AttributeError(f"unfold.testing has no {name!r}; its strategies are {', '.join(STRATEGIES)}")
-    try:
-        from unfold.testing import strategies
-    except ModuleNotFoundError as error:
-        if error.name != "hypothesis":
-            raise
-        raise ImportError(f"unfold.testing.{name} needs hypothesis: pip install hypothesis") from None
-    return getattr(strategies, name)
+    def __getattr__(name: str) -> Any:
+        """The strategies, imported when one is asked for: hypothesis is an optional extra."""
+        if name not in STRATEGIES:
+            raise AttributeError(
+                f"unfold.testing has no {name!r}; its strategies are {', '.join(STRATEGIES)}"
+            )
+        try:
+            from unfold.testing import strategies
+        except ModuleNotFoundError as error:
+            if error.name != "hypothesis":
+                raise
+            raise ImportError(f"unfold.testing.{name} needs hypothesis: pip install hypothesis") from None
+        return getattr(strategies, name)

@@ -8,10 +8,16 @@ Put `pytest_plugins = "unfold.testing.plugin"` into a conftest.py, or call pytes
 from __future__ import annotations
 
 import zlib
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from unfold.check import Report
+    from unfold.core.system import Wrt
+    from unfold.graph import Graph
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,11 +32,23 @@ class Gradcheck:
     def __init__(self, seed: int) -> None:
         self.seed, self.rng = seed, np.random.default_rng(seed)
 
-    def __call__(self, graph: Any, of: str = "loss", wrt: Any = None, **options: Any) -> Any:
+    def __call__(
+        self,
+        graph: Graph,
+        of: str = "loss",
+        wrt: Wrt = None,
+        seed: int | None = None,
+        gradients: Mapping[str, Any] | None = None,
+        order: int = 1,
+        only: tuple[str, str, int | None] | None = None,
+        **arrays: Any,
+    ) -> Report:
+        """The report; `GradientError` unless the gradients hold. Arguments are those of `uf.check`."""
         from unfold.check import assert_gradients
 
         __tracebackhide__ = True
-        return assert_gradients(graph, of, wrt, **{"seed": self.seed, **options})
+        seed = self.seed if seed is None else seed
+        return assert_gradients(graph, of, wrt, seed, gradients, order, only, **arrays)
 
 
 @pytest.fixture

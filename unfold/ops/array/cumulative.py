@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from unfold.core.axis import Axis
 from unfold.core.dims import Shape
-from unfold.core.leaves import as_node
+from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, call, register
 from unfold.core.op import Along, apply, enlist
 from unfold.ops.array.reduction import LARGE, one
@@ -79,19 +80,19 @@ class Argcummax(Along):
 
 
 @register
-def cumsum(a: Any, over: Any = -1) -> Node:
+def cumsum(a: Expression, over: int | Axis = -1) -> Node:
     """The running sum along an axis or dimension (the last by default)."""
     return one(Cumsum, a, over)
 
 
 @register
-def cumprod(a: Any, over: Any = -1) -> Node:
+def cumprod(a: Expression, over: int | Axis = -1) -> Node:
     """The running product along an axis or dimension (the last by default)."""
     return one(Cumprod, a, over)
 
 
 @register
-def cummax(a: Any, over: Any = -1) -> Node:
+def cummax(a: Expression, over: int | Axis = -1) -> Node:
     """The greatest entry so far; at a tie the gradient goes to the first.
 
     >>> import unfold as uf
@@ -102,6 +103,6 @@ def cummax(a: Any, over: Any = -1) -> Node:
 
 
 @register
-def cummin(a: Any, over: Any = -1) -> Node:
+def cummin(a: Expression, over: int | Axis = -1) -> Node:
     """The smallest entry so far; at a tie the gradient goes to the first."""
     return -cummax(-as_node(a), over)

@@ -12,7 +12,7 @@ from unfold.core import dims
 from unfold.core.axis import Axis, Index
 from unfold.core.dims import Dim, Shape
 from unfold.core.errors import DefinitionError, ShapeMismatch
-from unfold.core.leaves import Leaf, as_node
+from unfold.core.leaves import Expression, Leaf, as_node
 from unfold.core.node import Node, Op, call, register
 from unfold.core.op import apply, enlist
 from unfold.ops.array.shape import dim_of
@@ -185,7 +185,7 @@ def extent(dim: Dim) -> Node:
 
 
 @register
-def narrow(a: Any, start: Dim, stop: Dim, dim: int = -1) -> Node:
+def narrow(a: Expression, start: Dim, stop: Dim, dim: int = -1) -> Node:
     """The entries from start up to stop along a dimension; bounds may be names."""
     a = as_node(a)
     start, stop, dim = dims.canonical(start), dims.canonical(stop), dim_of(a, dim)
@@ -193,7 +193,7 @@ def narrow(a: Any, start: Dim, stop: Dim, dim: int = -1) -> Node:
 
 
 @register
-def getitem(a: Any, key: Any) -> Node:
+def getitem(a: Expression, key: Any) -> Node:
     """a[key]: integers, slices, ..., None; integer expressions; arrays of integers or booleans."""
     a = as_node(a)
     keys = list(key) if isinstance(key, tuple) else [key]
@@ -260,12 +260,12 @@ def _bounds(a: Node, k: slice, n: Dim) -> tuple[Dim, Dim, int]:
 
 
 @register
-def embedding(table: Any, i: Any) -> Node:
+def embedding(table: Expression, i: Expression) -> Node:
     """Row i of a table: the vector of a word."""
     return call("take", table, i)
 
 
 @register
-def one_hot(i: Any, size: Dim) -> Node:
+def one_hot(i: Expression, size: Dim) -> Node:
     """A vector of zeros with a one at index i (from 0)."""
     return apply(One_hot(dims.canonical(size)), i)

@@ -8,7 +8,7 @@ from typing import Any
 
 from unfold.core.dims import Dim, Shape, show
 from unfold.core.errors import ShapeMismatch
-from unfold.core.leaves import as_node
+from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, Op, call, register
 from unfold.core.op import apply, conflict, enlist, promote
 
@@ -95,7 +95,7 @@ def _contract(operands: list[str], result: str, values: list[Node]) -> Node:
 
 
 @register
-def matmul(a: Any, b: Any) -> Node:
+def matmul(a: Expression, b: Expression) -> Node:
     """The matrix product, in all of NumPy's forms: vectors, matrices, stacks of matrices."""
     a, b = as_node(a), as_node(b)
     if not a.shape or not b.shape:
@@ -117,7 +117,7 @@ def matmul(a: Any, b: Any) -> Node:
 
 
 @register
-def einsum(spec: str, *values: Any) -> Node:
+def einsum(spec: str, *values: Expression) -> Node:
     """A sum of products over shared letters: `einsum("ij,jk->ik", a, b)`. A letter twice in one
     operand is its diagonal; `...` stands for the dimensions in front, the same in all that have it.
 
@@ -159,7 +159,7 @@ def einsum(spec: str, *values: Any) -> Node:
 
 
 @register
-def tensordot(a: Any, b: Any, axes: Any = 2) -> Node:
+def tensordot(a: Expression, b: Expression, axes: Any = 2) -> Node:
     """The sum of products over dimensions: the last `axes` of a and the first of b, or the pairs
     (dimensions of a, dimensions of b)."""
     a, b = as_node(a), as_node(b)
@@ -178,25 +178,25 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Node:
 
 
 @register
-def outer(a: Any, b: Any) -> Node:
+def outer(a: Expression, b: Expression) -> Node:
     """The outer product of two vectors: out[i, j] = a[i] b[j]."""
     return einsum("i,j->ij", a, b)
 
 
 @register
-def dot(a: Any, b: Any) -> Node:
+def dot(a: Expression, b: Expression) -> Node:
     """The inner product of two vectors, a matrix product, or a product with a number."""
     a, b = as_node(a), as_node(b)
     return matmul(a, b) if a.shape and b.shape else a * b
 
 
 @register
-def inner(a: Any, b: Any) -> Node:
+def inner(a: Expression, b: Expression) -> Node:
     """The sum of products over the last dimension of both."""
     return tensordot(a, b, axes=(-1, -1))
 
 
 @register
-def vdot(a: Any, b: Any) -> Node:
+def vdot(a: Expression, b: Expression) -> Node:
     """The inner product of all entries, those of a conjugated."""
     return matmul(call("conj", call("ravel", a)), call("ravel", b))

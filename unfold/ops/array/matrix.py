@@ -15,7 +15,7 @@ import numpy as np
 from unfold.core import dims
 from unfold.core.dims import Dim, Shape
 from unfold.core.errors import ShapeMismatch
-from unfold.core.leaves import as_node
+from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, Op, call, register
 from unfold.core.op import apply, enlist, operation, promote
 from unfold.ops.array.linear import einsum, matmul, outer
@@ -206,32 +206,32 @@ inv, det, logdet, cholesky = map(operation, (Inv, Det, Logdet, Cholesky))
 
 
 @register
-def diagonal(a: Any, first: int = -2, second: int = -1) -> Node:
+def diagonal(a: Expression, first: int = -2, second: int = -1) -> Node:
     """The entries a[.., i, .., i] along two dimensions, which become the last one."""
     return _diagonal(call("moveaxis", a, (first, second), (-2, -1)))
 
 
 @register
-def diag(a: Any) -> Node:
+def diag(a: Expression) -> Node:
     """The diagonal of a matrix, or the matrix with a vector on its diagonal."""
     a = as_node(a)
     return _diagonal_matrix(a) if len(a.shape) == 1 else _diagonal(a)
 
 
 @register
-def trace(a: Any) -> Node:
+def trace(a: Expression) -> Node:
     """The sum of the diagonal of a matrix."""
     return call("sum", diagonal(a, 0, 1), over=-1)
 
 
 @register
-def tril(a: Any, k: int = 0) -> Node:
+def tril(a: Expression, k: int = 0) -> Node:
     """The lower triangle of a matrix, zeros above its k-th diagonal."""
     return apply(Triangle(k, False), a)
 
 
 @register
-def triu(a: Any, k: int = 0) -> Node:
+def triu(a: Expression, k: int = 0) -> Node:
     """The upper triangle of a matrix, zeros below its k-th diagonal."""
     return apply(Triangle(k, True), a)
 
@@ -243,13 +243,13 @@ def eye(n: Dim) -> Node:
 
 
 @register
-def slogdet(a: Any) -> tuple[Node, Node]:
+def slogdet(a: Expression) -> tuple[Node, Node]:
     """The sign of the determinant of a matrix, and the logarithm of its size."""
     return call("sign", call("stop_gradient", det(a))), logdet(a)
 
 
 @register
-def solve(a: Any, b: Any) -> Node:
+def solve(a: Expression, b: Expression) -> Node:
     """The x with a @ x = b.
 
     >>> import unfold as uf
@@ -260,7 +260,7 @@ def solve(a: Any, b: Any) -> Node:
 
 
 @register
-def matrix_power(a: Any, n: int) -> Node:
+def matrix_power(a: Expression, n: int) -> Node:
     """a @ a @ ... @ a, n times (by repeated squaring); of the inverse for n < 0."""
     a = inv(a) if n < 0 else as_node(a)
     out: Node | None = None
@@ -274,7 +274,7 @@ def matrix_power(a: Any, n: int) -> Node:
 
 
 @register
-def kron(a: Any, b: Any) -> Node:
+def kron(a: Expression, b: Expression) -> Node:
     """The Kronecker product of two matrices, or of two vectors."""
     a, b = as_node(a), as_node(b)
     if len(a.shape) != len(b.shape) or len(a.shape) not in (1, 2):
@@ -284,7 +284,7 @@ def kron(a: Any, b: Any) -> Node:
 
 
 @register
-def cross(a: Any, b: Any) -> Node:
+def cross(a: Expression, b: Expression) -> Node:
     """The vector product of two vectors of size 3."""
     a, b = as_node(a), as_node(b)
     if a.shape != (3,) or b.shape != (3,):

@@ -9,7 +9,7 @@ from typing import Any
 from unfold.core import dims
 from unfold.core.dims import Dim, Shape
 from unfold.core.errors import ShapeMismatch
-from unfold.core.leaves import as_node
+from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, Op, call, register
 from unfold.core.op import apply, enlist
 from unfold.ops.array.shape import concat, dim_of, reshape, stack, transpose
@@ -42,13 +42,13 @@ def _dims(a: Node, axis: Any) -> list[int]:
 
 
 @register
-def ravel(a: Any) -> Node:
+def ravel(a: Expression) -> Node:
     """The entries of a in one dimension, in row-major order."""
     return reshape(a, (dims.multiply(*as_node(a).shape),))
 
 
 @register
-def moveaxis(a: Any, source: Any, destination: Any) -> Node:
+def moveaxis(a: Expression, source: int | Sequence[int], destination: int | Sequence[int]) -> Node:
     """Dimensions of a moved to other places, the others in their order."""
     a = as_node(a)
     start, end = _dims(a, source), _dims(a, destination)
@@ -63,7 +63,7 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Node:
 
 
 @register
-def swapaxes(a: Any, first: int, second: int) -> Node:
+def swapaxes(a: Expression, first: int, second: int) -> Node:
     """Two dimensions of a, exchanged."""
     a = as_node(a)
     (i,), (j,) = _dims(a, first), _dims(a, second)
@@ -73,7 +73,7 @@ def swapaxes(a: Any, first: int, second: int) -> Node:
 
 
 @register
-def expand_dims(a: Any, axis: int | tuple[int, ...]) -> Node:
+def expand_dims(a: Expression, axis: int | tuple[int, ...]) -> Node:
     """a with dimensions of size 1 at the given places of the result."""
     a = as_node(a)
     places = axis if isinstance(axis, tuple) else (axis,)
@@ -84,7 +84,7 @@ def expand_dims(a: Any, axis: int | tuple[int, ...]) -> Node:
 
 
 @register
-def squeeze(a: Any, axis: Any = None) -> Node:
+def squeeze(a: Expression, axis: int | Sequence[int] | None = None) -> Node:
     """a without its dimensions of size 1, or without the given ones of them."""
     a = as_node(a)
     gone = [d for d, n in enumerate(a.shape) if n == 1] if axis is None else _dims(a, axis)
@@ -94,7 +94,7 @@ def squeeze(a: Any, axis: Any = None) -> Node:
 
 
 @register
-def split(a: Any, parts: int | Sequence[Dim], axis: int = 0) -> list[Node]:
+def split(a: Expression, parts: int | Sequence[Dim], axis: int = 0) -> list[Node]:
     """a cut into equal parts, or at the given places, along a dimension (the first by default).
 
     >>> import unfold as uf
@@ -113,7 +113,7 @@ def split(a: Any, parts: int | Sequence[Dim], axis: int = 0) -> list[Node]:
 
 
 @register
-def unstack(a: Any, axis: int = 0) -> list[Node]:
+def unstack(a: Expression, axis: int = 0) -> list[Node]:
     """The values side by side along a dimension of fixed size, as a list."""
     a = as_node(a)
     (d,) = _dims(a, axis)
@@ -124,7 +124,7 @@ def unstack(a: Any, axis: int = 0) -> list[Node]:
 
 
 @register
-def flip(a: Any, axis: Any = None) -> Node:
+def flip(a: Expression, axis: int | Sequence[int] | None = None) -> Node:
     """a in reversed order along dimensions (all of them by default)."""
     a = as_node(a)
     over = tuple(range(-len(a.shape), 0)) if axis is None else tuple(d - len(a.shape) for d in _dims(a, axis))
@@ -132,7 +132,7 @@ def flip(a: Any, axis: Any = None) -> Node:
 
 
 @register
-def roll(a: Any, shift: int, axis: int | None = None) -> Node:
+def roll(a: Expression, shift: int, axis: int | None = None) -> Node:
     """a shifted along a dimension, what leaves at the end entering at the start."""
     a = as_node(a)
     if axis is None:
@@ -147,7 +147,7 @@ def roll(a: Any, shift: int, axis: int | None = None) -> Node:
 
 
 @register
-def pad(a: Any, width: Any, value: Any = 0.0) -> Node:
+def pad(a: Expression, width: Any, value: Expression = 0.0) -> Node:
     """a between constants: `width` is a number, a pair (before, after), or a pair a dimension."""
     a = as_node(a)
     pairs = [width] * len(a.shape) if isinstance(width, int) or isinstance(width[0], int) else list(width)
@@ -165,7 +165,7 @@ def pad(a: Any, width: Any, value: Any = 0.0) -> Node:
 
 
 @register
-def repeat(a: Any, repeats: int, axis: int | None = None) -> Node:
+def repeat(a: Expression, repeats: int, axis: int | None = None) -> Node:
     """Each entry several times in a row along a dimension; of all entries by default."""
     a = as_node(a)
     if axis is None:
@@ -177,7 +177,7 @@ def repeat(a: Any, repeats: int, axis: int | None = None) -> Node:
 
 
 @register
-def tile(a: Any, times: int | Sequence[int]) -> Node:
+def tile(a: Expression, times: int | Sequence[int]) -> Node:
     """a several times side by side, along each dimension."""
     a = as_node(a)
     counts = [times] if isinstance(times, int) else list(times)
@@ -191,7 +191,7 @@ def tile(a: Any, times: int | Sequence[int]) -> Node:
 
 
 @register
-def diff(a: Any, axis: int = -1) -> Node:
+def diff(a: Expression, axis: int = -1) -> Node:
     """The differences of neighbours along a dimension."""
     a = as_node(a)
     d = dim_of(a, axis)
@@ -200,7 +200,7 @@ def diff(a: Any, axis: int = -1) -> Node:
 
 
 @register
-def hstack(*values: Any) -> Node:
+def hstack(*values: Expression | Sequence[Expression]) -> Node:
     """Values joined along their second dimension; vectors along their only one."""
     parts = values[0] if len(values) == 1 and isinstance(values[0], tuple | list) else values
     nodes = [as_node(v) for v in parts]
@@ -208,7 +208,7 @@ def hstack(*values: Any) -> Node:
 
 
 @register
-def vstack(*values: Any) -> Node:
+def vstack(*values: Expression | Sequence[Expression]) -> Node:
     """Values joined along their first dimension; vectors become rows."""
     parts = values[0] if len(values) == 1 and isinstance(values[0], tuple | list) else values
     nodes = [as_node(v) for v in parts]

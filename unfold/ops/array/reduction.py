@@ -13,9 +13,9 @@ from typing import Any
 from unfold.core.axis import Axis
 from unfold.core.dims import Dim, Shape, multiply
 from unfold.core.errors import ShapeMismatch
-from unfold.core.leaves import as_node
+from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, Op, call, register
-from unfold.core.op import Along, apply, enlist
+from unfold.core.op import Along, Over, apply, enlist
 from unfold.ops.array.indexing import Widen
 from unfold.ops.array.shape import dim_of
 from unfold.ops.time.delays import size, step
@@ -212,13 +212,13 @@ def one(op: type[Along], a: Any, over: Any, **parameters: Any) -> Node:
 
 
 @register
-def sum(a: Any, over: Any = None, keepdims: bool = False) -> Node:
+def sum(a: Expression, over: Over = None, keepdims: bool = False) -> Node:
     """The sum over an axis or dimensions; all dimensions of the value by default."""
     return reduction(Sum, a, over, keepdims)
 
 
 @register
-def mean(a: Any, over: Any = None, keepdims: bool = False) -> Node:
+def mean(a: Expression, over: Over = None, keepdims: bool = False) -> Node:
     """The mean over an axis or dimensions; all dimensions of the value by default."""
     a = as_node(a)
     axes, numbers = split_over(a, over)
@@ -230,49 +230,49 @@ def mean(a: Any, over: Any = None, keepdims: bool = False) -> Node:
 
 
 @register
-def max(a: Any, over: Any = None, keepdims: bool = False) -> Node:
+def max(a: Expression, over: Over = None, keepdims: bool = False) -> Node:
     """The greatest entry; at a tie the gradient is shared equally."""
     return reduction(Max, a, over, keepdims)
 
 
 @register
-def min(a: Any, over: Any = None, keepdims: bool = False) -> Node:
+def min(a: Expression, over: Over = None, keepdims: bool = False) -> Node:
     """The smallest entry; at a tie the gradient is shared equally."""
     return -reduction(Max, -as_node(a), over, keepdims)
 
 
 @register
-def logsumexp(a: Any, over: Any = None, keepdims: bool = False) -> Node:
+def logsumexp(a: Expression, over: Over = None, keepdims: bool = False) -> Node:
     """log sum exp, without overflow."""
     return reduction(Logsumexp, a, over, keepdims)
 
 
 @register
-def softmax(a: Any, over: Any = -1) -> Node:
+def softmax(a: Expression, over: Over = -1) -> Node:
     """exp(a) / sum exp(a) along an axis or dimension (the last by default)."""
     return one(Softmax, a, over)
 
 
 @register
-def log_softmax(a: Any, over: Any = -1) -> Node:
+def log_softmax(a: Expression, over: Over = -1) -> Node:
     """a - log sum exp(a) along an axis or dimension (the last by default)."""
     return one(Log_softmax, a, over)
 
 
 @register
-def argmax(a: Any, over: Any = -1) -> Node:
+def argmax(a: Expression, over: Over = -1) -> Node:
     """The index of the greatest entry, from 0; it has no gradient."""
     return one(Argmax, a, over)
 
 
 @register
-def argmin(a: Any, over: Any = -1) -> Node:
+def argmin(a: Expression, over: Over = -1) -> Node:
     """The index of the smallest entry, from 0; it has no gradient."""
     return one(Argmax, -as_node(a), over)
 
 
 @register
-def prod(a: Any, over: Any = None, keepdims: bool = False) -> Node:
+def prod(a: Expression, over: Over = None, keepdims: bool = False) -> Node:
     """The product over an axis or dimensions; all dimensions of the value by default."""
     return reduction(Prod, a, over, keepdims)
 

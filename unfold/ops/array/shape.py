@@ -11,7 +11,7 @@ import numpy as np
 from unfold.core import dims
 from unfold.core.dims import Dim, Shape, shape_of
 from unfold.core.errors import ShapeMismatch
-from unfold.core.leaves import as_node
+from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, Op, call, register
 from unfold.core.op import apply, enlist, promote
 
@@ -157,17 +157,18 @@ class Stack(Op):
 
 
 @register
-def broadcast_to(a: Any, shape: Any) -> Node:
+def broadcast_to(a: Expression, shape: Dim | Sequence[Dim]) -> Node:
     """a repeated to a shape (dimensions may be names)."""
     a, shape = as_node(a), shape_of((shape,) if isinstance(shape, str | int) else shape)
     return a if a.shape == shape else apply(Broadcast_to(shape, len(a.shape)), a)
 
 
 @register
-def reshape(a: Any, *shape: Any) -> Node:
+def reshape(a: Expression, *shape: Dim | Sequence[Dim]) -> Node:
     """a in another shape; one dimension may be -1."""
     a = as_node(a)
-    want = list(shape[0]) if len(shape) == 1 and isinstance(shape[0], tuple | list) else list(shape)
+    one = len(shape) == 1 and isinstance(shape[0], tuple | list)
+    want: list[Any] = [*shape[0]] if one else [*shape]  # type: ignore[misc]
     if want.count(-1) == 1:
         known = dims.multiply(*(d for d in want if d != -1))
         total = dims.multiply(*a.shape)
@@ -186,7 +187,7 @@ def reshape(a: Any, *shape: Any) -> Node:
 
 
 @register
-def transpose(a: Any, order: Sequence[int] | None = None) -> Node:
+def transpose(a: Expression, order: Sequence[int] | None = None) -> Node:
     """The dimensions of a in another order; reversed when none is given."""
     a = as_node(a)
     rank = len(a.shape)
@@ -203,7 +204,7 @@ def dim_of(a: Node, dim: int, extra: int = 0) -> int:
 
 
 @register
-def concat(*values: Any, axis: int = -1) -> Node:
+def concat(*values: Expression | Sequence[Expression], axis: int = -1) -> Node:
     """Values joined along a dimension: `concat(f, g)`; the last dimension by default.
 
     Also takes one list, as NumPy's does (whose default `axis` is 0: here it is -1).
@@ -214,7 +215,7 @@ def concat(*values: Any, axis: int = -1) -> Node:
 
 
 @register
-def stack(*values: Any, axis: int = 0) -> Node:
+def stack(*values: Expression | Sequence[Expression], axis: int = 0) -> Node:
     """Values of one shape side by side, along a new dimension (the first by default)."""
     parts = values[0] if len(values) == 1 and isinstance(values[0], tuple | list) else values
     nodes = [as_node(v) for v in parts]

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from unfold.core.dims import multiply
-from unfold.core.leaves import as_node
+from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, call, register
+from unfold.core.op import Over
 from unfold.ops.array.reduction import max, mean, split_over, sum
 from unfold.ops.time.delays import size
 
 
 @register
-def any(a: Any, over: Any = None, keepdims: bool = False) -> Node:
+def any(a: Expression, over: Over = None, keepdims: bool = False) -> Node:
     """Whether an entry holds (is not 0); data, without a gradient."""
     return call("less", 0, count_nonzero(a, over, keepdims))
 
 
 @register
-def all(a: Any, over: Any = None, keepdims: bool = False) -> Node:
+def all(a: Expression, over: Over = None, keepdims: bool = False) -> Node:
     """Whether every entry holds (is not 0); data, without a gradient."""
     return call("logical_not", any(call("logical_not", a), over, keepdims))
 
 
 @register
-def count_nonzero(a: Any, over: Any = None, keepdims: bool = False) -> Node:
+def count_nonzero(a: Expression, over: Over = None, keepdims: bool = False) -> Node:
     """How many entries are not 0; data, without a gradient."""
     return sum(call("where", call("logical_not", a), 0, 1), over, keepdims)
 
 
 @register
-def variance(a: Any, over: Any = None, keepdims: bool = False, ddof: int = 0) -> Node:
+def variance(a: Expression, over: Over = None, keepdims: bool = False, ddof: int = 0) -> Node:
     """The mean of (a - mean(a))**2, over n - ddof; NumPy's `var` (here `uf.var` is a variable)."""
     a = as_node(a)
     axes, numbers = split_over(a, over)
@@ -44,13 +43,13 @@ def variance(a: Any, over: Any = None, keepdims: bool = False, ddof: int = 0) ->
 
 
 @register
-def std(a: Any, over: Any = None, keepdims: bool = False, ddof: int = 0) -> Node:
+def std(a: Expression, over: Over = None, keepdims: bool = False, ddof: int = 0) -> Node:
     """The square root of the variance; the gradient is 0 where it is 0."""
     return _root(variance(a, over, keepdims, ddof))
 
 
 @register
-def norm(a: Any, order: Any = 2, over: Any = None, keepdims: bool = False) -> Node:
+def norm(a: Expression, order: float = 2, over: Over = None, keepdims: bool = False) -> Node:
     """The norm sum(|a|**order)**(1/order), the greatest |a| for `order=inf`; the gradient at 0 is 0.
 
     >>> import unfold as uf

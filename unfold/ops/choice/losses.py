@@ -9,9 +9,9 @@ from typing import Any
 from unfold.core import dims
 from unfold.core.dims import Shape, show
 from unfold.core.errors import ShapeMismatch
-from unfold.core.leaves import as_node
+from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, Op, call, register
-from unfold.core.op import Elementwise, operation, promote
+from unfold.core.op import Elementwise, Over, operation, promote
 from unfold.ops.array.shape import dim_of
 
 Cts = Sequence[Node | None]
@@ -65,7 +65,9 @@ bce_with_logits = operation(Bce_with_logits)
 
 
 @register
-def cross_entropy(o: Any, y: Any, weights: Any = None, smoothing: float = 0.0) -> Node:
+def cross_entropy(
+    o: Expression, y: Expression, weights: Expression | None = None, smoothing: float = 0.0
+) -> Node:
     """-log softmax(o)[y], for scores o and a class index y (from 0).
 
     `weights` (a vector) multiplies it by weights[y]; `smoothing` mixes the target with the
@@ -84,32 +86,32 @@ def cross_entropy(o: Any, y: Any, weights: Any = None, smoothing: float = 0.0) -
 
 
 @register
-def nll(log_p: Any, y: Any) -> Node:
+def nll(log_p: Expression, y: Expression) -> Node:
     """-log_p[y], for logarithms of probabilities and a class index y (from 0)."""
     return -call("take", log_p, y)
 
 
 @register
-def bce(p: Any, y: Any) -> Node:
+def bce(p: Expression, y: Expression) -> Node:
     """-(y log p + (1 - y) log(1 - p)), for probabilities p; `bce_with_logits` is safer."""
     p, y = as_node(p), as_node(y)
     return -(call("xlogy", y, p) + call("xlogy", 1.0 - y, 1.0 - p))
 
 
 @register
-def mse(a: Any, b: Any) -> Node:
+def mse(a: Expression, b: Expression) -> Node:
     """The mean of (a - b)**2 over all dimensions of the value."""
     return call("mean", call("square", as_node(a) - as_node(b)))
 
 
 @register
-def mae(a: Any, b: Any) -> Node:
+def mae(a: Expression, b: Expression) -> Node:
     """The mean of |a - b| over all dimensions of the value; the gradient is 0 where a = b."""
     return call("mean", call("abs", as_node(a) - as_node(b)))
 
 
 @register
-def huber(a: Any, b: Any, delta: Any = 1.0) -> Node:
+def huber(a: Expression, b: Expression, delta: Expression = 1.0) -> Node:
     """(a - b)**2 / 2 up to a distance of delta, then delta (|a - b| - delta / 2), entry by entry."""
     gap = call("abs", as_node(a) - as_node(b))
     near = call("minimum", gap, delta)
@@ -117,32 +119,38 @@ def huber(a: Any, b: Any, delta: Any = 1.0) -> Node:
 
 
 @register
-def hinge(a: Any, y: Any) -> Node:
+def hinge(a: Expression, y: Expression) -> Node:
     """max(0, 1 - y a), for a label y of -1 or 1"""
     return call("relu", 1.0 - as_node(y) * as_node(a))
 
 
 @register
-def kl_div(p: Any, q: Any, over: Any = -1) -> Node:
+def kl_div(p: Expression, q: Expression, over: Over = -1) -> Node:
     """The sum of p log(p / q): the divergence of distribution q from p."""
     return call("sum", call("xlogy", p, p) - call("xlogy", p, q), over=over)
 
 
 @register
-def entropy(p: Any, over: Any = -1) -> Node:
+def entropy(p: Expression, over: Over = -1) -> Node:
     """-sum p log p of a distribution."""
     return -call("sum", call("xlogy", p, p), over=over)
 
 
 @register
-def cosine_similarity(a: Any, b: Any, eps: float = 1e-8) -> Node:
+def cosine_similarity(a: Expression, b: Expression, eps: float = 1e-8) -> Node:
     """a · b / (|a| |b|), for vectors."""
     size = call("norm", a) * call("norm", b)
     return call("matmul", a, b) / call("maximum", size, eps)
 
 
 @register
-def layer_norm(a: Any, gain: Any = None, bias: Any = None, over: Any = -1, eps: float = 1e-5) -> Node:
+def layer_norm(
+    a: Expression,
+    gain: Expression | None = None,
+    bias: Expression | None = None,
+    over: Over = -1,
+    eps: float = 1e-5,
+) -> Node:
     """gain (a - mean) / sqrt(variance + eps) + bias, over dimensions or an axis."""
     a = as_node(a)
     centred = a - call("mean", a, over, keepdims=True)
@@ -153,7 +161,7 @@ def layer_norm(a: Any, gain: Any = None, bias: Any = None, over: Any = -1, eps: 
 
 
 @register
-def rms_norm(a: Any, gain: Any = None, over: Any = -1, eps: float = 1e-5) -> Node:
+def rms_norm(a: Expression, gain: Expression | None = None, over: Over = -1, eps: float = 1e-5) -> Node:
     """gain a / sqrt(mean(a**2) + eps), over dimensions or an axis."""
     a = as_node(a)
     size = call("mean", call("square", a), over, keepdims=True)
@@ -162,7 +170,7 @@ def rms_norm(a: Any, gain: Any = None, over: Any = -1, eps: float = 1e-5) -> Nod
 
 
 @register
-def dropout(a: Any, mask: Any, rate: float = 0.5) -> Node:
+def dropout(a: Expression, mask: Expression, rate: float = 0.5) -> Node:
     """a / (1 - rate) where the mask (an input of booleans, or of 0 and 1) holds, 0 elsewhere."""
     mask = as_node(mask)
     keep = mask if mask.dtype == "bool" else call("less", 0, mask)
@@ -170,7 +178,7 @@ def dropout(a: Any, mask: Any, rate: float = 0.5) -> Node:
 
 
 @register
-def conv1d(a: Any, filters: Any) -> Node:
+def conv1d(a: Expression, filters: Expression) -> Node:
     """out[i, o] = sum over k, c of filters[o, k, c] a[i + k, c]: sliding dot products along the
     first dimension, without padding. Along time: filters with `uf.window`."""
     a, filters = as_node(a), as_node(filters)
@@ -188,13 +196,13 @@ def conv1d(a: Any, filters: Any) -> Node:
 
 
 @register
-def max_pool(a: Any, width: int, axis: int = 0) -> Node:
+def max_pool(a: Expression, width: int, axis: int = 0) -> Node:
     """The greatest of every `width` neighbours along a dimension; at a tie the gradient is shared."""
     return call("max", _blocks(a, width, axis), over=axis if axis < 0 else axis + 1)
 
 
 @register
-def mean_pool(a: Any, width: int, axis: int = 0) -> Node:
+def mean_pool(a: Expression, width: int, axis: int = 0) -> Node:
     """The mean of every `width` neighbours along a dimension."""
     return call("mean", _blocks(a, width, axis), over=axis if axis < 0 else axis + 1)
 

@@ -16,7 +16,7 @@ import numpy as np
 from unfold.core.axis import Axis
 from unfold.core.dims import Dim, Shape, multiply, show
 from unfold.core.errors import DefinitionError, ShapeMismatch
-from unfold.core.leaves import as_node
+from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, call, register
 from unfold.core.op import Along, apply, enlist
 from unfold.ops.array.indexing import Scatter, Take
@@ -100,30 +100,29 @@ class Argsort(Along):
 
 
 @register
-def take_along_axis(a: Any, i: Any, over: Any = -1) -> Node:
+def take_along_axis(a: Expression, i: Expression, over: int | Axis = -1) -> Node:
     """a at the indices i (from 0) along a dimension, or an axis: out[.., j] = a[.., i[.., j]]."""
     a, i = as_node(a), as_node(i)
-    axes, _ = split_over(a, over)
+    axes, dims = split_over(a, over)
     if axes and i.shape != a.shape:
         i = call("broadcast_to", i, a.shape)
-    dims = axes or (dim_of(a, over),)
-    return apply(Take_along(dims), a, i)
+    return apply(Take_along(axes or dims), a, i)
 
 
 @register
-def argsort(a: Any, over: Any = -1) -> Node:
+def argsort(a: Expression, over: int | Axis = -1) -> Node:
     """The indices (from 0) that sort a, ties in their order; data, without a gradient."""
     return one(Argsort, a, over)
 
 
 @register
-def sort(a: Any, over: Any = -1) -> Node:
+def sort(a: Expression, over: int | Axis = -1) -> Node:
     """a in ascending order along a dimension or an axis; at a tie in the order they had."""
     return take_along_axis(a, argsort(a, over), over)
 
 
 @register
-def top_k(a: Any, k: int, over: int = -1) -> tuple[Node, Node]:
+def top_k(a: Expression, k: int, over: int = -1) -> tuple[Node, Node]:
     """The k greatest entries along a dimension, greatest first, and their indices.
 
     >>> import unfold as uf
@@ -138,7 +137,7 @@ def top_k(a: Any, k: int, over: int = -1) -> tuple[Node, Node]:
 
 
 @register
-def searchsorted(a: Any, v: Any, side: str = "left") -> Node:
+def searchsorted(a: Expression, v: Expression, side: str = "left") -> Node:
     """How many entries of the sorted vector a lie below v (not above it, for side="right");
     data, without a gradient."""
     a, v = as_node(a), as_node(v)
@@ -150,7 +149,7 @@ def searchsorted(a: Any, v: Any, side: str = "left") -> Node:
 
 
 @register
-def take(a: Any, i: Any, axis: int = 0, over: Axis | None = None) -> Node:
+def take(a: Expression, i: Expression, axis: int = 0, over: Axis | None = None) -> Node:
     """The entries of a at integer indices i (from 0) along a dimension, the first by default.
 
     With `over=t`: a at step i (from 1), for i one number or several; NaN outside of 1..T. Where
@@ -189,7 +188,7 @@ def take(a: Any, i: Any, axis: int = 0, over: Axis | None = None) -> Node:
 
 
 @register
-def scatter_add(a: Any, i: Any, b: Any) -> Node:
+def scatter_add(a: Expression, i: Expression, b: Expression) -> Node:
     """a with the rows of b added at the integer indices i of its first dimension."""
     a, i, b = as_node(a), as_node(i), as_node(b)
     if not a.shape or (*i.shape, *a.shape[1:]) != b.shape:

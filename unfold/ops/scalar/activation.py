@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unfold.core.leaves import as_node
+from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, call, register
 from unfold.core.op import Elementwise, operation
 from unfold.ops.scalar.comparison import clip, where
@@ -139,25 +139,25 @@ sigmoid, relu, softplus = map(operation, (Sigmoid, Relu, Softplus))
 
 
 @register
-def norm_pdf(a: Any) -> Node:
+def norm_pdf(a: Expression) -> Node:
     """The density of the standard normal distribution."""
     return call("exp", -0.5 * call("square", a)) / math.sqrt(2 * math.pi)
 
 
 @register
-def norm_cdf(a: Any) -> Node:
+def norm_cdf(a: Expression) -> Node:
     """The distribution function of the standard normal distribution."""
     return 0.5 * erfc(as_node(a) * -math.sqrt(0.5))
 
 
 @register
-def log_sigmoid(a: Any) -> Node:
+def log_sigmoid(a: Expression) -> Node:
     """log sigmoid(a), without overflow."""
     return -softplus(-as_node(a))
 
 
 @register
-def gelu(a: Any) -> Node:
+def gelu(a: Expression) -> Node:
     """a * norm_cdf(a)
 
     >>> import unfold as uf
@@ -168,19 +168,19 @@ def gelu(a: Any) -> Node:
 
 
 @register
-def silu(a: Any) -> Node:
+def silu(a: Expression) -> Node:
     """a * sigmoid(a), also called swish"""
     return as_node(a) * sigmoid(a)
 
 
 @register
-def mish(a: Any) -> Node:
+def mish(a: Expression) -> Node:
     """a * tanh(softplus(a))"""
     return as_node(a) * call("tanh", softplus(a))
 
 
 @register
-def elu(a: Any, alpha: Any = 1.0) -> Node:
+def elu(a: Expression, alpha: Expression = 1.0) -> Node:
     """a above 0, alpha (exp(a) - 1) below; the gradient at 0 is alpha"""
     a = as_node(a)
     above = call("less", 0, a)
@@ -188,7 +188,7 @@ def elu(a: Any, alpha: Any = 1.0) -> Node:
 
 
 @register
-def celu(a: Any, alpha: Any = 1.0) -> Node:
+def celu(a: Expression, alpha: Expression = 1.0) -> Node:
     """a above 0, alpha (exp(a / alpha) - 1) below"""
     a = as_node(a)
     above = call("less", 0, a)
@@ -196,58 +196,58 @@ def celu(a: Any, alpha: Any = 1.0) -> Node:
 
 
 @register
-def selu(a: Any) -> Node:
+def selu(a: Expression) -> Node:
     """the elu whose activations keep mean 0 and variance 1 (Klambauer et al. 2017)"""
     return 1.0507009873554805 * elu(a, 1.6732632423543772)
 
 
 @register
-def softsign(a: Any) -> Node:
+def softsign(a: Expression) -> Node:
     """a / (1 + |a|)"""
     a = as_node(a)
     return call("divide", a, 1.0 + call("abs", a))
 
 
 @register
-def leaky_relu(a: Any, slope: Any = 0.01) -> Node:
+def leaky_relu(a: Expression, slope: Expression = 0.01) -> Node:
     """a above 0, slope * a below; the gradient at 0 is the slope"""
     a = as_node(a)
     return where(call("less", 0, a), a, slope * a)
 
 
 @register
-def relu6(a: Any) -> Node:
+def relu6(a: Expression) -> Node:
     """min(max(a, 0), 6); the gradient at 0 and 6 is 1"""
     return clip(a, 0.0, 6.0)
 
 
 @register
-def hard_tanh(a: Any) -> Node:
+def hard_tanh(a: Expression) -> Node:
     """a between -1 and 1; the gradient at -1 and 1 is 1"""
     return clip(a, -1.0, 1.0)
 
 
 @register
-def hard_sigmoid(a: Any) -> Node:
+def hard_sigmoid(a: Expression) -> Node:
     """a / 6 + 1/2 between 0 and 1; the gradient at -3 and 3 is 1/6"""
     return clip(as_node(a) / 6.0 + 0.5, 0.0, 1.0)
 
 
 @register
-def hard_swish(a: Any) -> Node:
+def hard_swish(a: Expression) -> Node:
     """a * hard_sigmoid(a)"""
     return as_node(a) * hard_sigmoid(a)
 
 
 @register
-def log_cosh(a: Any) -> Node:
+def log_cosh(a: Expression) -> Node:
     """log cosh(a), without overflow"""
     a = as_node(a)
     return call("add", a, softplus(-2.0 * a), -math.log(2.0))
 
 
 @register
-def glu(a: Any, axis: int = -1) -> Node:
+def glu(a: Expression, axis: int = -1) -> Node:
     """p * sigmoid(q), for the halves p and q of a along a dimension"""
     p, q = call("split", a, 2, axis)
     return p * sigmoid(q)

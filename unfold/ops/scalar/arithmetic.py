@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from unfold.core.leaves import Constant, as_node
+from unfold.core.leaves import Constant, Expression, as_node
 from unfold.core.node import Node, call, register
 from unfold.core.op import Elementwise, operation
 
@@ -227,7 +227,7 @@ stop_gradient = operation(Stop_gradient)
 
 
 @register
-def power(a: Any, b: Any) -> Node:
+def power(a: Expression, b: Expression) -> Node:
     """a ** b; a, its square or its reciprocal where b is the number 1, 2 or -1."""
     if isinstance(b, Node) and isinstance(b.op, Constant) and not b.shape:
         b = b.op.value[()]
@@ -238,7 +238,7 @@ def power(a: Any, b: Any) -> Node:
 
 
 @register
-def abs(a: Any) -> Node:
+def abs(a: Expression) -> Node:
     """|a|; the gradient at 0 is 0. Of a complex number, its modulus."""
     a = as_node(a)
     if a.dtype != "complex":
@@ -247,13 +247,13 @@ def abs(a: Any) -> Node:
 
 
 @register
-def floor_divide(a: Any, b: Any) -> Node:
+def floor_divide(a: Expression, b: Expression) -> Node:
     """floor(a / b); its gradient is 0"""
     return floor(divide(a, b))
 
 
 @register
-def round(a: Any, decimals: int = 0) -> Node:
+def round(a: Expression, decimals: int = 0) -> Node:
     """a rounded to a number of decimals, halves to the even digit; its gradient is 0."""
     scale = math.pow(10.0, decimals)
     return rint(as_node(a) * scale) / scale if decimals else rint(a)

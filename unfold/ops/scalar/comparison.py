@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from unfold.core.leaves import as_node
+from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, call, register
 from unfold.core.op import Elementwise, operation
 
@@ -62,11 +62,10 @@ class Where(Elementwise):
 
 
 @dataclass(frozen=True)
-class Comparison(Elementwise):
+class Truth(Elementwise):
     """Data, not differentiable: the result is bool."""
 
     differentiable = False
-    domain: ClassVar[tuple[tuple[float, float], ...]] = ((-2.0, 2.0), (-2.0, 2.0))
 
     def infer(self, *inputs: Node) -> Any:
         return super().infer(*inputs)[0], "bool"
@@ -74,64 +73,75 @@ class Comparison(Elementwise):
     def forward(self, xp: Any, *xs: Any) -> Any:
         return getattr(xp, self.name)(*map(xp.real, xs))
 
-    def vjp(self, ct: Node, out: Node, *inputs: Node) -> Cts:
-        return [None] * len(inputs)
+
+@dataclass(frozen=True)
+class Predicate(Truth):
+    """What holds of one value."""
+
+    def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
+        return (None,)
 
 
 @dataclass(frozen=True)
-class Less(Comparison):
+class Relation(Truth):
+    """What holds between two values."""
+
+    domain: ClassVar[tuple[tuple[float, float], ...]] = ((-2.0, 2.0), (-2.0, 2.0))
+
+    def vjp(self, ct: Node, out: Node, a: Node, b: Node) -> Cts:
+        return None, None
+
+
+@dataclass(frozen=True)
+class Less(Relation):
     """a < b"""
 
     symbol, infix, real = "<", ("<", 5), True
 
 
 @dataclass(frozen=True)
-class Less_equal(Comparison):
+class Less_equal(Relation):
     """a <= b"""
 
     symbol, infix, tex, real = "≤", ("<=", 5), r"{0} \le {1}", True
 
 
 @dataclass(frozen=True)
-class Equal(Comparison):
+class Equal(Relation):
     """a == b (write `uf.equal(a, b)`)"""
 
     symbol, infix, tex, real = "=", ("==", 5), "{0} = {1}", True
 
 
 @dataclass(frozen=True)
-class Logical_and(Comparison):
+class Logical_and(Relation):
     """a and b"""
 
     symbol, infix, tex = "∧", ("&", 6), r"{0} \land {1}"
 
 
 @dataclass(frozen=True)
-class Logical_or(Comparison):
+class Logical_or(Relation):
     """a or b"""
 
     symbol, infix, tex = "∨", ("|", 6), r"{0} \lor {1}"
 
 
 @dataclass(frozen=True)
-class Logical_not(Comparison):
+class Logical_not(Predicate):
     """not a"""
 
-    symbol, tex, domain = "¬", r"\lnot {0}", ((-2.0, 2.0),)
+    symbol, tex = "¬", r"\lnot {0}"
 
 
 @dataclass(frozen=True)
-class Isnan(Comparison):
+class Isnan(Predicate):
     """whether a is not a number"""
 
-    domain = ((-2.0, 2.0),)
-
 
 @dataclass(frozen=True)
-class Isfinite(Comparison):
+class Isfinite(Predicate):
     """whether a is neither infinite nor NaN"""
-
-    domain = ((-2.0, 2.0),)
 
 
 maximum, minimum, where = map(operation, (Maximum, Minimum, Where))
@@ -141,7 +151,7 @@ isnan, isfinite = map(operation, (Isnan, Isfinite))
 
 
 @register
-def equal(a: Any, b: Any) -> Node:
+def equal(a: Expression, b: Expression) -> Node:
     """a == b"""
     a, b = as_node(a), as_node(b)
     if "complex" not in (a.dtype, b.dtype):
@@ -151,31 +161,31 @@ def equal(a: Any, b: Any) -> Node:
 
 
 @register
-def greater(a: Any, b: Any) -> Node:
+def greater(a: Expression, b: Expression) -> Node:
     """a > b"""
     return less(b, a)
 
 
 @register
-def greater_equal(a: Any, b: Any) -> Node:
+def greater_equal(a: Expression, b: Expression) -> Node:
     """a >= b"""
     return less_equal(b, a)
 
 
 @register
-def not_equal(a: Any, b: Any) -> Node:
+def not_equal(a: Expression, b: Expression) -> Node:
     """a != b"""
     return logical_not(equal(a, b))
 
 
 @register
-def logical_xor(a: Any, b: Any) -> Node:
+def logical_xor(a: Expression, b: Expression) -> Node:
     """a or b, not both"""
     return logical_or(logical_and(a, logical_not(b)), logical_and(logical_not(a), b))
 
 
 @register
-def clip(a: Any, low: Any = None, high: Any = None) -> Node:
+def clip(a: Expression, low: Expression | None = None, high: Expression | None = None) -> Node:
     """a, no less than `low` and no more than `high`; at a bound the gradient goes to a.
 
     >>> import unfold as uf

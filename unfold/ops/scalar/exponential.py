@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unfold.core.leaves import as_node
+from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, call, register
 from unfold.core.op import Elementwise, operation
 from unfold.ops.scalar.arithmetic import Ufunc
@@ -193,13 +193,13 @@ arcsinh, arccosh, arctanh = map(operation, (Arcsinh, Arccosh, Arctanh))
 
 
 @register
-def logaddexp2(a: Any, b: Any) -> Node:
+def logaddexp2(a: Expression, b: Expression) -> Node:
     """log2(2**a + 2**b), without overflow."""
     return logaddexp(as_node(a) * LOG2, as_node(b) * LOG2) / LOG2
 
 
 @register
-def xlogy(a: Any, b: Any) -> Node:
+def xlogy(a: Expression, b: Expression) -> Node:
     """a * log(b), and 0 where a is 0."""
     a, b = as_node(a), as_node(b)
     zero = call("equal", a, 0)
@@ -207,7 +207,7 @@ def xlogy(a: Any, b: Any) -> Node:
 
 
 @register
-def logit(a: Any) -> Node:
+def logit(a: Expression) -> Node:
     """log(a / (1 - a)), the inverse of the sigmoid, for a between 0 and 1."""
     a = as_node(a)
     return log(a) - log1p(-a)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unfold.core.leaves import as_node
+from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, call, register
 from unfold.core.op import Elementwise, operation
 from unfold.ops.scalar.arithmetic import Ufunc
@@ -172,39 +172,39 @@ _real, _imag, _conj = map(operation, (Real, Imag, Conj))
 
 
 @register
-def real(a: Any) -> Node:
+def real(a: Expression) -> Node:
     """The real part of a; a itself where it is real."""
     a = as_node(a)
     return _real(a) if a.dtype == "complex" else a
 
 
 @register
-def imag(a: Any) -> Node:
+def imag(a: Expression) -> Node:
     """The imaginary part of a; zero where it is real."""
     a = as_node(a)
     return _imag(a) if a.dtype == "complex" else 0.0 * a
 
 
 @register
-def conj(a: Any) -> Node:
+def conj(a: Expression) -> Node:
     """The complex conjugate of a; a itself where it is real."""
     a = as_node(a)
     return _conj(a) if a.dtype == "complex" else a
 
 
 @register
-def angle(a: Any) -> Node:
+def angle(a: Expression) -> Node:
     """The argument of a complex number."""
     return arctan2(imag(a), real(a))
 
 
 @register
-def deg2rad(a: Any) -> Node:
+def deg2rad(a: Expression) -> Node:
     """Degrees as radians."""
     return as_node(a) * (math.pi / 180)
 
 
 @register
-def rad2deg(a: Any) -> Node:
+def rad2deg(a: Expression) -> Node:
     """Radians as degrees."""
     return as_node(a) * (180 / math.pi)

@@ -6,13 +6,13 @@ from typing import Any
 
 from unfold.core.axis import Axis
 from unfold.core.errors import ShapeMismatch
-from unfold.core.leaves import as_node
+from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, call, register
 from unfold.ops.time.delays import delay, step
 
 
 @register
-def window(a: Any, width: int, over: Axis) -> Node:
+def window(a: Expression, width: int, over: Axis) -> Node:
     """The last `width` steps of a up to this one, a[t - width + 1], ..., a[t], as a new first
     dimension; zeros before the start.
 
@@ -30,7 +30,7 @@ def window(a: Any, width: int, over: Axis) -> Node:
 
 
 @register
-def last_valid(a: Any, valid: Any, over: Axis) -> Node:
+def last_valid(a: Expression, valid: Expression, over: Axis) -> Node:
     """a at the last step where `valid` holds; zero where it never does."""
     a, valid = as_node(a), as_node(valid)
     _check(a, over)
