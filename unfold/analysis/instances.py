@@ -10,6 +10,7 @@ from itertools import product
 import numpy as np
 
 from unfold.core.axis import Axis, Index
+from unfold.core.key import Key
 from unfold.core.leaves import Named, Symbol, constant
 from unfold.core.node import Node, call
 from unfold.core.system import System
@@ -144,14 +145,14 @@ class Outputs(Mapping[str, Node]):
     def __init__(self, nodes: Instances) -> None:
         self.nodes = nodes
 
-    def _places(self) -> Iterator[tuple[str, Node, Steps]]:
+    def _places(self) -> Iterator[tuple[Key, Node, Steps]]:
         for name, node in self.nodes.graph.outputs.items():
             for at in self.nodes.places(node):
-                yield name + (f"[{', '.join(map(str, at.values()))}]" if at else ""), node, at
+                yield Key(name, tuple(at.values())), node, at
 
     @cached_property
     def _index(self) -> dict[str, tuple[Node, Steps]]:
-        return {name: (node, at) for name, node, at in self._places()}
+        return {str(key): (node, at) for key, node, at in self._places()}
 
     def __getitem__(self, name: str) -> Node:
         if name in self.nodes.graph.outputs and not self.nodes.graph.outputs[name].axes:
@@ -159,10 +160,31 @@ class Outputs(Mapping[str, Node]):
         return self.nodes.make(*self._index[name])
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, _, _ in self._places())
+        return (str(key) for key, _, _ in self._places())
 
     def __len__(self) -> int:
         return sum(1 for _ in self._places())
+
+    @cached_property
+    def keys_by_name(self) -> dict[str, Key]:
+        """The outputs that are steps of one."""
+        return {str(key): key for key, _, _ in self._places() if key.steps}
+
+
+class OutputSteps(Mapping[str, Key]):
+    """The outputs of an unfolded graph that are steps of one, found when somebody asks."""
+
+    def __init__(self, outputs: Outputs) -> None:
+        self.outputs = outputs
+
+    def __getitem__(self, name: str) -> Key:
+        return self.outputs.keys_by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.outputs.keys_by_name)
+
+    def __len__(self) -> int:
+        return len(self.outputs.keys_by_name)
 
 
 def template(graph: System) -> System:

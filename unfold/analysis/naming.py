@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from unfold.core.axis import Axis, Index, mirrored, written
 from unfold.core.leaves import Constant, Named, label_of
@@ -29,6 +32,40 @@ def places(node: Node) -> tuple[Index | int, ...]:
     index = node.op.index if isinstance(node.op, Named) else ()
     told = {i.axis for i in index if isinstance(i, Index)}
     return (*index, *(a.now for a in node.axes if a not in told))
+
+
+def written_places(leaf: Node) -> tuple[Index | int, ...]:
+    """The indices a leaf is asked by: those of its equation, otherwise its axes at their present steps."""
+    index: tuple[Index | int, ...] = leaf.op.index if isinstance(leaf.op, Named) else ()
+    return index or tuple(a.now for a in leaf.axes)
+
+
+def steps_at(
+    places: Sequence[Index | int], steps: Sequence[Any], extents: Mapping[Axis, int]
+) -> dict[Axis, int] | None:
+    """The steps of the axes in `extents` at which what is written with `places` stands for `steps`
+    (numbers, or indices such as t - 1 and t.last); None where it never does."""
+    if len(places) != len(steps):
+        return None
+    at: dict[Axis, int] = {}
+    for place, step in zip(places, steps, strict=True):
+        step = step.now if isinstance(step, Axis) else step
+        if isinstance(place, int) or place.axis not in extents:
+            if not _is_said(place, step):
+                return None
+        elif place.kind == "now":
+            step = step.resolve(0, extents[place.axis]) if isinstance(step, Index) else step
+            if not isinstance(step, int | np.integer) or not 1 <= step <= extents[place.axis]:
+                return None
+            at[place.axis] = int(step)
+        elif step not in (place, place.resolve(0, extents[place.axis])):
+            return None
+    return at
+
+
+def _is_said(place: Index | int, step: Any) -> bool:
+    """Whether a step names a place on an axis of open length."""
+    return bool(place == step or (isinstance(place, Index) and place.kind == "at" and place.offset == step))
 
 
 def written_at(leaf: Node, at: At) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from unfold.analysis.instances import template
 from unfold.analysis.table import table_of
-from unfold.analysis.views import Key, above, at_row, below, reach_rows, view
+from unfold.analysis.views import Asked, above, at_row, below, reach_rows, view
 from unfold.core.errors import UnfoldError
 from unfold.core.leaves import Named, Param
 from unfold.core.system import System
@@ -27,7 +27,7 @@ class Separation:
         return "separated" if self.separated else f"not separated: {' - '.join(self.path)}"
 
 
-def separates(graph: System, cut: Key, a: Key, b: Key) -> Separation:
+def separates(graph: System, cut: Asked, a: Asked, b: Asked) -> Separation:
     """Whether `cut` separates a from b in an unfolded graph; each is a key or a list of keys.
 
     Separation of a directed graph (d-separation: Pearl 1988, by the reachability of

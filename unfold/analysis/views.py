@@ -8,7 +8,7 @@ rows of `graph.table`, so a million nodes cost no million objects.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from os.path import basename
@@ -17,17 +17,18 @@ from typing import Any, overload
 import numpy as np
 
 from unfold.analysis.instances import Instances, template
-from unfold.analysis.naming import named_bodies, unrepeated, written_at
+from unfold.analysis.naming import named_bodies, steps_at, unrepeated, written_at, written_places
 from unfold.analysis.table import table_of
 from unfold.core.axis import Axis, Index
 from unfold.core.dims import Shape
 from unfold.core.errors import UnfoldError, UnknownName
-from unfold.core.leaves import Named, Symbol
+from unfold.core.key import Key
+from unfold.core.leaves import Named, Symbol, label_of
 from unfold.core.node import SERVICES, Node
 from unfold.core.system import System
 from unfold.ops.time.delays import Delay
 
-Key = Any
+Asked = Any  # a name, a name and steps, a node, or what another query returned
 
 
 @dataclass(frozen=True)
@@ -178,31 +179,42 @@ def _steps(index: tuple[int, ...]) -> str:
     return f"[{', '.join(map(str, index))}]" if index else ""
 
 
-def view(graph: System, key: Key) -> NodeView:
+def view(graph: System, key: Asked) -> NodeView:
     """One node: `view(g, "loss")`, `view(dag, ("h", 3))`, `view(dag, ("h", 0))`."""
     if isinstance(key, NodeView):
         return key
     if isinstance(key, Node):
         return _of_node(graph, key)
-    label, *steps = key if isinstance(key, tuple) else (key,)
+    asked = Key.asked(key)
+    for found in (_named, _written, _output):
+        if (seen := found(graph, asked)) is not None:
+            return seen
+    raise _unknown(graph, asked.parsed)
+
+
+def _named(graph: System, asked: Key) -> NodeView | None:
+    """A leaf by its label and steps: the label as it is, else as it reads: "h[3]" is h at 3."""
+    for key in (asked, asked.parsed):
+        for u in template(graph).labels.get(key.label, ()):
+            if (index := _matches(graph, u, key.steps)) is not None:
+                return _at_leaf(graph, u, index)
+    return None
+
+
+def _written(graph: System, asked: Key) -> NodeView | None:
+    """A leaf by its whole name as it is written: "h[t-1]"."""
     base = template(graph)
-    leaves = [*base.symbols.values(), *base.inputs.values(), *base.params.values()]
-    named = [u for u in leaves if isinstance(u.op, Named) and u.op.label == label]
-    for u in named:
-        if (index := _matches(graph, u, steps)) is not None:
-            return _at_leaf(graph, u, index)
-    if not steps:
-        if isinstance(label, str) and (parsed := _parsed(label)) is not None:
-            return view(graph, parsed)
-        whole = next((u for u in leaves if str(u.op) == label), None)
-        if (
-            whole is not None
-            and (index := _matches(graph, whole, list(whole.op.parameters["index"]))) is not None
-        ):
-            return at_row(graph, table_of(graph).row(whole, index))
-        if label in graph.outputs:
-            return _of_node(graph, graph.outputs[label])
-    raise _unknown(graph, label, steps, named)
+    for leaves in (base.symbols, base.inputs, base.params):
+        leaf = leaves.get(asked.label) if not asked.steps else None
+        if leaf is not None:
+            index = _matches(graph, leaf, leaf.op.parameters["index"])
+            return None if index is None else at_row(graph, table_of(graph).row(leaf, index))
+    return None
+
+
+def _output(graph: System, asked: Key) -> NodeView | None:
+    named = not asked.steps and asked.label in graph.outputs
+    return _of_node(graph, graph.outputs[asked.label]) if named else None
 
 
 def _at_leaf(graph: System, leaf: Node, steps: tuple[int, ...]) -> NodeView:
@@ -210,41 +222,19 @@ def _at_leaf(graph: System, leaf: Node, steps: tuple[int, ...]) -> NodeView:
     return at_row(graph, row, leaf, steps) if isinstance(leaf.op, Symbol) else at_row(graph, row)
 
 
-def _parsed(text: str) -> tuple[Any, ...] | None:
-    """`"h[3]"` as ("h", 3)."""
-    label, bracket, rest = text.rpartition("[")
-    parts = rest.rstrip("]").split(",")
-    try:
-        return (label, *map(int, parts)) if bracket and text.endswith("]") and label else None
-    except ValueError:
-        return None
-
-
 def _matches(graph: System, node: Node, steps: Sequence[Any]) -> tuple[int, ...] | None:
     """The index of a leaf in the table where `steps` name it."""
-    op = node.op
-    assert isinstance(op, Named)
     extents = graph.definitions.extents if isinstance(graph.definitions, Instances) else {}
-    places: list[Index | int] = list(op.index) or [a.now for a in node.axes]
-    if not steps and not any(isinstance(i, Index) and (i.axis in extents or i.kind != "now") for i in places):
-        return () if not any(isinstance(i, int) for i in places) else None
-    if len(steps) != len(places):
-        return None
-    index: dict[Axis, int] = {}
-    for place, step in zip(places, steps, strict=True):
-        step = step.now if isinstance(step, Axis) else step
-        if isinstance(place, int) or place.axis not in extents:
-            fixed = isinstance(place, Index) and place.kind == "at" and place.offset == step
-            if place != step and not fixed:
-                return None
-        elif place.kind == "now":
-            step = step.resolve(0, extents[place.axis]) if isinstance(step, Index) else step
-            if not isinstance(step, int | np.integer) or not 1 <= step <= extents[place.axis]:
-                return None
-            index[place.axis] = int(step)
-        elif step not in (place, place.resolve(0, extents[place.axis])):
-            return None
-    return tuple(index[a] for a in node.axes if a in index)
+    places = written_places(node)
+    if not steps:
+        return () if all(_is_open(i, extents) for i in places) else None
+    at = steps_at(places, steps, extents)
+    return None if at is None else tuple(at[a] for a in node.axes if a in at)
+
+
+def _is_open(place: Index | int, extents: Mapping[Axis, int]) -> bool:
+    """Whether a place need not be said: the present step of an axis that is not unfolded."""
+    return isinstance(place, Index) and place.kind == "now" and place.axis not in extents
 
 
 def _of_node(graph: System, node: Node) -> NodeView:
@@ -259,24 +249,21 @@ def _of_node(graph: System, node: Node) -> NodeView:
     raise UnknownName(f"{node} is not a node of this graph")
 
 
-def _unknown(graph: System, label: Any, steps: Sequence[Any], named: Sequence[Node]) -> UnknownName:
-    base = template(graph)
-    written = f"{label}[{', '.join(map(str, steps))}]" if steps else str(label)
-    if named:
+def _unknown(graph: System, asked: Key) -> UnknownName:
+    base, label, steps = template(graph), asked.label, asked.steps
+    if named := base.labels.get(label):
         axes = dict.fromkeys(a for u in named for a in u.axes)
         sizes = getattr(graph.definitions, "extents", {})
         have = ", ".join(f"{a.name} = 1..{sizes.get(a, a.length)}" for a in axes)
         hint = f"; it is over {have}" if have else ""
         forms = ", ".join(str(u.op) for u in named)
         say = f'say ("{label}", 1)' if not steps else "unfold the graph first" if not sizes and axes else ""
-        return UnknownName(
-            f"no node {written}: {label} stands for {forms}{hint}" + (f"; {say}" if say else "")
-        )
-    known = dict.fromkeys(str(u.op).partition("[")[0] for u in base.order if isinstance(u.op, Named))
-    known.update(dict.fromkeys(base.outputs))
+        return UnknownName(f"no node {asked}: {label} stands for {forms}{hint}" + (f"; {say}" if say else ""))
+    ordered = dict.fromkeys(label_of(u) for u in base.order if isinstance(u.op, Named))
+    known = {**ordered, **dict.fromkeys(base.outputs)}
     near = difflib.get_close_matches(str(label), list(known), 3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"this graph has {', '.join(list(known)[:20])}"
-    return UnknownName(f"no node {written}; {hint}", name=label)
+    return UnknownName(f"no node {asked}; {hint}", name=label)
 
 
 def _is_lazy(graph: System) -> bool:
@@ -284,22 +271,22 @@ def _is_lazy(graph: System) -> bool:
 
 
 # ---------------------------------------------------------------------- neighbours
-def parents(graph: System, key: Key) -> Views:
+def parents(graph: System, key: Asked) -> Views:
     """What a node reads, in the order of its arguments."""
     return view(graph, key).parents()
 
 
-def children(graph: System, key: Key) -> Views:
+def children(graph: System, key: Asked) -> Views:
     """What reads a node."""
     return view(graph, key).children()
 
 
-def ancestors(graph: System, key: Key) -> Views:
+def ancestors(graph: System, key: Asked) -> Views:
     """Everything a node depends on."""
     return Views(graph, reach_rows(*above(graph), [view(graph, key).row]))
 
 
-def descendants(graph: System, key: Key) -> Views:
+def descendants(graph: System, key: Asked) -> Views:
     """Everything that depends on a node."""
     return Views(graph, reach_rows(*below(graph), [view(graph, key).row]))
 
@@ -355,7 +342,7 @@ def depth(graph: System) -> int:
     return max(longest, default=0)
 
 
-def paths(graph: System, a: Key, b: Key, limit: int = 100) -> list[tuple[str, ...]]:
+def paths(graph: System, a: Asked, b: Asked, limit: int = 100) -> list[tuple[str, ...]]:
     """The directed paths from a to b, as names, at most `limit` of them; an operation
     without a name is told by its kind. No path goes through a node twice."""
     start, end = view(graph, a).row, view(graph, b).row

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unfold.core.axis import Axis
-from unfold.core.leaves import Named
+from unfold.core.leaves import Named, label_of
 from unfold.core.node import Node
 from unfold.core.system import System
 
@@ -12,8 +12,7 @@ def by_label(graph: System) -> dict[str, list[Node]]:
     """The inputs and parameters by the name of their array; unfolded, one array has many nodes."""
     leaves: dict[str, list[Node]] = {}
     for node in [*graph.inputs.values(), *graph.params.values()]:
-        assert isinstance(node.op, Named)
-        leaves.setdefault(node.op.label, []).append(node)
+        leaves.setdefault(label_of(node), []).append(node)
     return leaves
 
 

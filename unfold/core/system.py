@@ -13,7 +13,8 @@ from typing import Any, Self, TypeVar
 
 from unfold.core.axis import Axis
 from unfold.core.errors import UnknownName
-from unfold.core.leaves import Input, Param, Symbol
+from unfold.core.key import Key
+from unfold.core.leaves import Input, Named, Param, Symbol
 from unfold.core.node import Node
 
 Wrt = str | Iterable[str] | None
@@ -79,18 +80,27 @@ class System:
     """
 
     def __init__(
-        self, outputs: Mapping[str, Node], definitions: Mapping[Node, Node], spare: Signature | None = None
+        self,
+        outputs: Mapping[str, Node],
+        definitions: Mapping[Node, Node],
+        spare: Signature | None = None,
+        steps: Mapping[str, Key] | None = None,
     ) -> None:
         self.outputs = outputs
         self.definitions = definitions
         self.spare = spare or {}  # arrays a call may pass although nothing reads them any more
+        self.steps = steps or {}  # the outputs that are one step of an unfolded one: "o[3]" -> (o, 3)
         self.known: dict[Any, Any] = {}  # what was found out about it, kept by those who found it
 
     def remade(
-        self, outputs: Mapping[str, Node], definitions: Mapping[Node, Node], spare: Signature | None = None
+        self,
+        outputs: Mapping[str, Node],
+        definitions: Mapping[Node, Node],
+        spare: Signature | None = None,
+        steps: Mapping[str, Key] | None = None,
     ) -> Self:
-        """Another system of the same class."""
-        return type(self)(outputs, definitions, spare)
+        """Another system of the same class; its outputs are the steps of these where nothing else is said."""
+        return type(self)(outputs, definitions, spare, self.steps if steps is None else steps)
 
     # ------------------------------------------------------------------ structure
     def inputs_of(self, node: Node) -> tuple[Node, ...]:
@@ -122,6 +132,15 @@ class System:
         return {str(u.op): u for u in self.order if isinstance(u.op, Param)}
 
     @cached_property
+    def labels(self) -> dict[str, list[Node]]:
+        """The leaves by their label: variables, then inputs, then parameters; unfolded, one has many."""
+        found: dict[str, list[Node]] = {}
+        for leaf in (*self.symbols.values(), *self.inputs.values(), *self.params.values()):
+            if isinstance(leaf.op, Named):
+                found.setdefault(leaf.op.label, []).append(leaf)
+        return found
+
+    @cached_property
     def axes(self) -> tuple[Axis, ...]:
         """Every axis of the graph; none in an unfolded one."""
         return tuple(dict.fromkeys(a for u in self.order for a in (*u.axes, *u.op.spans)))
@@ -139,6 +158,10 @@ class System:
     def names(self) -> dict[Node, Node]:
         """For each node that an equation computes, the symbol that names it."""
         return {self.definitions[s]: s for s in reversed(self.order) if isinstance(s.op, Symbol)}
+
+    def key(self, output: str) -> Key:
+        """The label of an output, and its step where it is one of an unfolded output."""
+        return self.steps.get(output) or Key(output)
 
     def output(self, name: str) -> Node:
         """The node of an output."""

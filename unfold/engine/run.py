@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,9 +10,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from unfold.analysis.naming import steps_at, written_places
 from unfold.core import dims
 from unfold.core.axis import Axis, Index
 from unfold.core.errors import BadIndex, BindingError, DefinitionError, OutOfRange, UnfoldError, UnknownName
+from unfold.core.key import Key, key_of
 from unfold.core.leaves import Input, Named, Symbol, constant
 from unfold.core.node import Node
 from unfold.core.system import System, Wrt
@@ -79,7 +80,7 @@ def _function(graph: System, backend: str, optimise: tuple[str, ...] | None) -> 
     made: dict[Any, Callable[[Binding], dict[str, Array]]] = {}
     known: dict[Any, Callable[..., dict[str, Array]]] = {}  # arrays that need no more checks
     latest: list[Any] = [(None, None)]  # of these: to compare costs less than to hash
-    steps = any(_STEP.fullmatch(name) for name in graph.outputs)
+    steps = any(name in graph.steps for name in graph.outputs)
     plain = not any(isinstance(u.op, Input) and u.op.most for u in graph.inputs.values())
 
     def call(**arrays: Any) -> Result:
@@ -117,7 +118,7 @@ def _function(graph: System, backend: str, optimise: tuple[str, ...] | None) -> 
                 if isinstance(function, printed.Compiled)
                 else lambda given: function(Binding(given, bound.dtype, bound.sizes, bound.extents))
             )
-        return Result(_regroup(outputs) if steps else outputs)
+        return Result(_regroup(graph, outputs) if steps else outputs)
 
     return call
 
@@ -179,28 +180,26 @@ def _when_worth_it(
     return run
 
 
-_STEP = re.compile(r"(.*)\[(\d+(?:, \d+)*)\]", re.DOTALL)
-
-
-def _regroup(outputs: Mapping[str, Array]) -> dict[str, Any]:
+def _regroup(graph: System, outputs: Mapping[str, Array]) -> dict[str, Any]:
     """Outputs `o[1]`, `o[2]`, ... of an unfolded graph as one array `o`."""
     groups: dict[str, dict[tuple[int, ...], Array]] = {}
-    result: dict[str, Any] = {}
     for name, value in outputs.items():
-        if match := _STEP.fullmatch(name):
-            index = tuple(int(i) for i in match[2].split(", "))
-            groups.setdefault(match[1], {})[index] = value
-            result.setdefault(match[1], None)
-        else:
-            result[name] = value[()] if value.ndim == 0 else value
-    for label, steps in groups.items():
-        sizes = tuple(max(i) for i in zip(*steps, strict=True))
-        first = next(iter(steps.values()))
-        whole = np.zeros((*sizes, *first.shape), first.dtype)
-        for index, value in steps.items():
-            whole[tuple(i - 1 for i in index)] = value
-        result[label] = whole
-    return result
+        key = graph.key(name)
+        groups.setdefault(key.label, {})[key.steps] = value
+    return {label: _assembled(steps) for label, steps in groups.items()}
+
+
+def _assembled(steps: Mapping[tuple[int, ...], Array]) -> Any:
+    """The values at single steps as one array; a value that has none as it is."""
+    if () in steps:
+        value = steps[()]
+        return value[()] if value.ndim == 0 else value
+    sizes = tuple(max(i) for i in zip(*steps, strict=True))
+    first = next(iter(steps.values()))
+    whole = np.zeros((*sizes, *first.shape), first.dtype)
+    for index, value in steps.items():
+        whole[tuple(i - 1 for i in index)] = value
+    return whole
 
 
 def value_and_grad(
@@ -211,18 +210,18 @@ def value_and_grad(
     optimise: Iterable[str] | None = None,
 ) -> Differentiated:
     """A function of arrays giving (value of `of`, {name: gradient}); made once per graph."""
-    joint = _joint(graph, of, wrt)
+    joint, pairs = _joint(graph, of, wrt)
     run = compiled(joint, backend, optimise)
 
     def value_and_gradient(**arrays: Any) -> tuple[Any, dict[str, Array]]:
         outputs = run(**arrays)
-        return outputs[of], {name[1:]: value for name, value in outputs.items() if name != of}
+        return outputs[of], {name: outputs[gradient] for name, gradient in pairs}
 
     return value_and_gradient
 
 
-def _joint(graph: System, of: str, wrt: Wrt) -> System:
-    """The graph of `of` and its gradients, named "d" + name."""
+def _joint(graph: System, of: str, wrt: Wrt) -> tuple[System, tuple[tuple[str, str], ...]]:
+    """The graph of `of` and its gradients; pairs of an array and the output that is its gradient."""
     graph.output(of)
     cache = graph.known.setdefault("joint", {})
     key = (of, wrt if isinstance(wrt, str | None) else tuple(wrt))
@@ -230,8 +229,10 @@ def _joint(graph: System, of: str, wrt: Wrt) -> System:
         chosen = {"d" + name: node for name, node in select(graph, key[1]).items()}
         if of in chosen:
             raise UnknownName(f"the output {of!r} is named like a gradient; give it another name")
-        cache[key] = with_gradients(graph, of, chosen, keep=[of])
-    result: System = cache[key]
+        joint = with_gradients(graph, of, chosen, keep=[of])
+        labels = {key_of(node).label: joint.key(name).label for name, node in chosen.items()}
+        cache[key] = joint, tuple(labels.items())
+    result: tuple[System, tuple[tuple[str, str], ...]] = cache[key]
     return result
 
 
@@ -245,7 +246,7 @@ def code(
 ) -> str:
     """The NumPy source that runs: of the outputs, or of `of` and its gradients. Sizes may be
     given by name (`t=50, hidden=16`); those that are not are small stand-ins."""
-    chosen = graph if of is None else _joint(graph, of, wrt)
+    chosen = graph if of is None else _joint(graph, of, wrt)[0]
     return printed.code(chosen, made_up.zeros(chosen, sizes), _known(optimise), _wants_jit(backend))
 
 
@@ -274,37 +275,22 @@ class Run:
     @property
     def outputs(self) -> Result:
         """The outputs of the graph."""
-        return Result(_regroup({name: self.value(u) for name, u in self.graph.outputs.items()}))
+        return Result(_regroup(self.graph, {n: self.value(u) for n, u in self.graph.outputs.items()}))
 
     def __getitem__(self, key: Any) -> Array:
-        label, *index = key if isinstance(key, tuple) else (key,)
-        named = [*self.graph.symbols.values(), *self.graph.inputs.values(), *self.graph.params.values()]
-        found = {u: op for u in named if isinstance(op := u.op, Named) and op.label == label}
+        asked = Key.asked(key)
+        found = self.graph.labels.get(asked.label, [])
         if not found:
-            known = dict.fromkeys(str(u.op).partition("[")[0] for u in named)
-            raise UnknownName(f"nothing is named {label!r}; there are {', '.join(known)}")
-        if not index:
-            inside = {u: op for u, op in found.items() if all(_is_inside(i) for i in op.index)}
-            return np.asarray(_regroup({_key(op): self.value(u) for u, op in inside.items()})[label])
-        for node, op in found.items():
-            at = self._match(op.index or tuple(a.now for a in node.axes), index)
+            known = ", ".join(self.graph.labels)
+            raise UnknownName(f"nothing is named {asked.label!r}; there are {known}")
+        if not asked.steps:
+            inside = [u for u in found if all(_is_inside(i) for i in u.op.parameters["index"])]
+            return np.asarray(_assembled({key_of(u).steps: self.value(u) for u in inside}))
+        for node in found:
+            at = steps_at(written_places(node), asked.steps, self.bound.extents)
             if at is not None:
                 return self.value(node, at)
-        raise UnknownName(f"{label} has no index {tuple(index)}")
-
-    def _match(self, pattern: tuple[Index | int, ...], index: list[int]) -> dict[Axis, int] | None:
-        """The steps at which a left-hand side stands for a concrete index, if any."""
-        at: dict[Axis, int] = {}
-        for place, want in zip(pattern, index, strict=True) if len(pattern) == len(index) else [(0, 1)]:
-            if isinstance(place, Index) and place.kind == "now":
-                at[place.axis] = want
-                if not 1 <= want <= self.bound.extents[place.axis]:
-                    return None
-            elif (
-                place if isinstance(place, int) else place.resolve(0, self.bound.extents[place.axis])
-            ) != want:
-                return None
-        return at
+        raise UnknownName(f"{asked.label} has no index {asked.steps}")
 
     @cached_property
     def adjoint(self) -> AdjointRun:
@@ -359,10 +345,6 @@ class Bad:
 
 def _is_inside(place: Index | int) -> bool:
     return place >= 1 if isinstance(place, int) else place.kind == "now"
-
-
-def _key(op: Named) -> str:
-    return str(op) if any(isinstance(i, int) for i in op.index) else op.label
 
 
 def init(graph: System, seed: int, sizes: Mapping[str, int]) -> dict[str, Array]:

@@ -19,10 +19,11 @@ from unfold.analysis.legality import check_legality
 from unfold.core.axis import Axis, Index
 from unfold.core.dims import canonical
 from unfold.core.errors import NotAGraph, UnfoldError
-from unfold.core.leaves import Named, Symbol, check_name
+from unfold.core.key import Key
+from unfold.core.leaves import Named, Symbol, check_name, label_of
 from unfold.core.node import OPERATIONS, Node, Op
 from unfold.core.op import KINDS
-from unfold.core.system import G, System
+from unfold.core.system import G, Signature, System
 from unfold.transform.unfolding import written_out
 
 FORMAT, VERSION = "unfold graph", 1
@@ -187,9 +188,20 @@ class _Reader:
             definitions[left] = right
         for node in self.nodes:
             _need(not isinstance(node.op, Symbol) or node in definitions, f"nothing defines {node}")
-        graph = make(outputs, definitions, dict(self._spare(*item) for item in self.data["spare"].items()))
+        spare = dict(self._spare(*item) for item in self.data["spare"].items())
+        graph = make(outputs, definitions, spare, self._steps(outputs, spare))
         check_legality(graph, written_out)
         return graph
+
+    def _steps(self, outputs: Mapping[str, Node], spare: Signature) -> dict[str, Key]:
+        """The outputs that are steps of one; only names tell, and only in an unfolded graph."""
+        places = [i for n in self.nodes if isinstance(n.op, Named) for i in n.op.index]
+        unfolded = any(
+            isinstance(i, int) for i in [*places, *(n for _, lead in spare.values() for n in lead)]
+        )
+        leaves = {label_of(n) for n in self.nodes}
+        keys = {name: Key(name).parsed for name in outputs if unfolded and name not in leaves}
+        return {name: key for name, key in keys.items() if key.steps and str(key) == name}
 
     def _spare(self, name: str, entry: list[Any]) -> tuple[str, tuple[Node, tuple[Axis | int, ...]]]:
         leaf, lead = self._at(entry[0]), self._read(entry[1])

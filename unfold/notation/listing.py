@@ -9,7 +9,6 @@ shown by their first steps and their last.
 from __future__ import annotations
 
 import heapq
-import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -19,6 +18,7 @@ from unfold.analysis.arrows import arrows
 from unfold.analysis.instances import Instances, template
 from unfold.analysis.naming import named_bodies, unrepeated
 from unfold.analysis.schedule import Edge, components
+from unfold.core.key import Key
 from unfold.core.leaves import Symbol, label_of
 from unfold.core.node import Node
 from unfold.core.system import System, postorder
@@ -126,7 +126,7 @@ class Listing:
     def _outputs(self) -> Iterator[tuple[str, Node]]:
         """The outputs that are more than a variable of the same name. Those of a huge graph
         are shown as sums over the axis."""
-        for members in grouped(self.graph.outputs).values():
+        for members in grouped({n: self.graph.key(n).label for n in self.graph.outputs}).values():
             for name in members if len(members) <= LONG else [*members[:3], members[-1]]:
                 node = (self.base if self.lazy and name in self.base.outputs else self.graph).outputs[name]
                 symbol = self.names.get(node, node)
@@ -183,14 +183,15 @@ def lines(listing: Listing, writer: Writer) -> list[list[Line]]:
     """The equations as written: the system, then its adjoints and outputs (all in one where
     there are no adjoints), with what is zero beyond the ends."""
     known = {*listing.base.params, *listing.base.inputs, *listing.graph.spare}
-    writer.roles |= {f"d{name.partition('[')[0]}": "adjoint" for name in known}
+    labels = {label_of(u) for u in (*listing.base.params.values(), *listing.base.inputs.values())}
+    writer.roles |= {f"d{label}": "adjoint" for label in (*labels, *listing.graph.spare)}
     system, rest = listing.equations()
     parts = [system, rest] if listing.roles else [system + rest]
     written: list[list[tuple[str, Line]]] = []
     for part in parts:
         block: list[tuple[str, Line]] = []
         for e in part:
-            label, left = _left(e, writer, known)
+            label, left = _left(e, listing.graph.key(e.name), writer, known)
             block += [("", Line())] if e.gap else []
             block.append((label, Line(left, writer.write(unrepeated(e.body)).text)))
         written.append(block)
@@ -204,14 +205,12 @@ def lines(listing: Listing, writer: Writer) -> list[list[Line]]:
     return [[line for _, line in block] for block in written if block]
 
 
-def _left(equation: Equation, writer: Writer, known: set[str]) -> tuple[str, str]:
+def _left(equation: Equation, key: Key, writer: Writer, known: set[str]) -> tuple[str, str]:
     """The label and the left side of an equation; the gradient of W is written dW."""
     if equation.symbol is not None:
         return label_of(equation.symbol), writer.leaf_at(equation.symbol, {})
-    name, indices = equation.name, [writer.index(a.now) for a in equation.body.axes]
-    if step := re.fullmatch(r"(.+)\[(-?\d+(, -?\d+)*)\]", name):
-        name, indices = step[1], [*step[2].split(", "), *indices]
-    return "", writer.leaf(f"d{name}" if equation.name in known else name, indices)
+    indices = [*map(str, key.steps), *(writer.index(a.now) for a in equation.body.axes)]
+    return "", writer.leaf(f"d{key.label}" if equation.name in known else key.label, indices)
 
 
 def by_source(names: Mapping[str, Node]) -> list[str]:
@@ -222,8 +221,8 @@ def by_source(names: Mapping[str, Node]) -> list[str]:
         return file, int(line) if line.isdigit() else 0
 
     order = sorted(names, key=key)
-    groups = {label: sorted(group, key=lambda n: _steps(names[n])) for label, group in grouped(order).items()}
-    return [name for group in groups.values() for name in group]
+    groups = grouped({name: label_of(names[name]) for name in order})
+    return [name for group in groups.values() for name in sorted(group, key=lambda n: _steps(names[n]))]
 
 
 def _boundary(symbol: Node) -> bool:
@@ -245,11 +244,11 @@ def _reads(body: Node, names: Mapping[Node, Node]) -> set[Node]:
     return {names.get(n, n) for n in postorder([body]) if isinstance(n.op, Symbol) or n in names}
 
 
-def grouped(names: Iterable[str]) -> dict[str, list[str]]:
-    """Written forms by their label: {"h": ["h[1]", "h[2]"]}."""
+def grouped(labels: Mapping[str, str]) -> dict[str, list[str]]:
+    """Written forms, each given with its label, by label: {"h": ["h[1]", "h[2]"]}."""
     groups: dict[str, list[str]] = {}
-    for name in names:
-        groups.setdefault(name.rpartition("[")[0] or name, []).append(name)
+    for name, label in labels.items():
+        groups.setdefault(label, []).append(name)
     return groups
 
 
@@ -267,7 +266,7 @@ def shared(graph: System, names: Mapping[Node, Node]) -> dict[Node, Node]:
         passing = isinstance(node.op, Structural)
         for u in node.inputs:
             uses[u] = uses.get(u, 0) + (uses.get(node, 1) if passing else 1)
-    taken = {str(n.op).partition("[")[0] for n in graph.order if n.op.leaf}
+    taken = {label_of(n) for n in graph.order if n.op.leaf} | {a.name for a in graph.axes}
     weight: dict[Node, int] = {}
     invented: dict[Node, Node] = {}
     for node in graph.order:

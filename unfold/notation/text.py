@@ -12,6 +12,7 @@ import numpy as np
 from unfold.analysis.arrows import cycles
 from unfold.core.axis import Axis, Index, written
 from unfold.core.dims import show
+from unfold.core.leaves import label_of
 from unfold.core.node import SERVICES, Node, Op
 from unfold.core.op import Along
 from unfold.core.system import System
@@ -143,8 +144,11 @@ def _header(listing: Listing) -> list[str]:
     graph = listing.base
     out = []
     for title, nodes in (("inputs", graph.inputs), ("params", graph.params), ("outputs", graph.outputs)):
-        order = list(nodes) if title == "outputs" else by_source(nodes)
-        entries = [_entry(nodes, names, listing) for names in grouped(order).values()]
+        if title == "outputs":
+            labels = {name: graph.key(name).label for name in nodes}
+        else:
+            labels = {name: label_of(nodes[name]) for name in by_source(nodes)}
+        entries = [_entry(nodes, label, names, listing) for label, names in grouped(labels).items()]
         if entries:
             text = f"{title + ':':9}{', '.join(e.replace(' ', GLUE) for e in entries)}"
             rows = textwrap.wrap(text, 100, subsequent_indent=" " * 9, break_long_words=False)
@@ -152,12 +156,12 @@ def _header(listing: Listing) -> list[str]:
     return out
 
 
-def _entry(nodes: Mapping[str, Node], names: Sequence[str], listing: Listing) -> str:
+def _entry(nodes: Mapping[str, Node], label: str, names: Sequence[str], listing: Listing) -> str:
     """`x[t] (input)`, or `y[1], ..., y[4] () int`."""
     first, last = names[0], names[-1]
     node = nodes[first]
     sizes = getattr(listing.graph.definitions, "extents", {}) if listing.lazy else {}
-    if node.axes and "[" not in first:
+    if node.axes and first == label:
         starts = ", ".join("1" if a in sizes else a.name for a in node.axes)
         ends = ", ".join(str(sizes.get(a, a.name)) for a in node.axes)
         first, last = f"{first}[{starts}]", f"{first}[{ends}]"

@@ -14,7 +14,8 @@ from itertools import product
 from unfold.core.axis import Axis, Index
 from unfold.core.dims import show
 from unfold.core.errors import NotDifferentiable, UnknownName
-from unfold.core.leaves import Named, Symbol, constant
+from unfold.core.key import steps_among
+from unfold.core.leaves import Named, Symbol, constant, label_of
 from unfold.core.node import Node, call
 from unfold.core.op import apply, cotangents
 from unfold.core.signature import signature
@@ -45,7 +46,8 @@ def with_gradients(graph: G, of: str, wrt: Mapping[str, Node], keep: Iterable[st
     adjoint, definitions = adjoints(graph, {target: constant(1.0)}, wrt.values())
     outputs = {name: graph.output(name) for name in keep}
     outputs.update({name: full(adjoint.get(node), node) for name, node in wrt.items()})
-    joint = graph.remade(outputs, {**dict(graph.definitions), **definitions}, signature(graph))
+    steps = {name: graph.steps[name] for name in keep if name in graph.steps} | steps_among(wrt)
+    joint = graph.remade(outputs, {**dict(graph.definitions), **definitions}, signature(graph), steps)
     result = simplify(joint, inline=definitions)
     return with_axes(
         result, {name: graph.outputs[name].axes if name in keep else wrt[name].axes for name in outputs}
@@ -59,7 +61,7 @@ def select(graph: System, wrt: Wrt) -> dict[str, Node]:
     known = {**graph.params, **graph.inputs}
     chosen: dict[str, Node] = {}
     for name in [wrt] if isinstance(wrt, str) else wrt:
-        found = {**_unread(graph, name), **{n: u for n, u in known.items() if name in (n, _label(u))}}
+        found = {**_unread(graph, name), **{n: u for n, u in known.items() if name in (n, label_of(u))}}
         if not found and name not in graph.spare:
             raise UnknownName(f"wrt: no parameter or input {name!r}; this graph has {', '.join(known)}")
         for n, node in found.items():
@@ -67,10 +69,6 @@ def select(graph: System, wrt: Wrt) -> dict[str, Node]:
                 raise NotDifferentiable(f"wrt: {n} is {node.dtype} data; it has no gradient")
         chosen.update(found)
     return chosen
-
-
-def _label(leaf: Node) -> str:
-    return leaf.op.label if isinstance(leaf.op, Named) else ""
 
 
 def _unread(graph: System, name: str) -> dict[str, Node]:

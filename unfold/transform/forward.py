@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from unfold.core.axis import Axis
 from unfold.core.errors import NotDifferentiable
+from unfold.core.key import steps_among
 from unfold.core.leaves import Input, Named, Symbol
 from unfold.core.node import Node, Op, call
 from unfold.core.op import apply, cotangents
@@ -63,9 +64,8 @@ def hvp(graph: G, of: str, wrt: Wrt = None) -> G:
     sources = select(graph, wrt)
     first = grad(graph, of, wrt)
     both = jvp(first, wrt=[name for name in sources if name in first.params or name in first.inputs])
-    return graph.remade(
-        {name: both.output(name + "_dot") for name in sources}, both.definitions, signature(both)
-    )
+    outputs = {name: both.output(name + "_dot") for name in sources}
+    return graph.remade(outputs, both.definitions, signature(both), steps_among(sources))
 
 
 def _tangent_input(graph: System, node: Node) -> Node:

@@ -8,6 +8,7 @@ from typing import Any
 from unfold.core import dims
 from unfold.core.axis import Axis
 from unfold.core.errors import NotDifferentiable, UnknownName
+from unfold.core.key import Key, steps_among
 from unfold.core.leaves import Named, constant
 from unfold.core.node import Node, call
 from unfold.core.op import apply
@@ -49,7 +50,8 @@ def jacobian(graph: G, of: Place, wrt: Place | Iterable[Place] | None = None) ->
         outputs, more = _reverse(graph, target, sources)
         definitions |= more
     fresh = definitions.keys() - dict(graph.definitions).keys()
-    result = simplify(graph.remade(outputs, definitions, signature(graph)), inline=fresh)
+    joint = graph.remade(outputs, definitions, signature(graph), steps_among(sources))
+    result = simplify(joint, inline=fresh)
     return with_axes(result, dict.fromkeys(outputs, target.axes))
 
 
@@ -72,12 +74,12 @@ def hessian(graph: G, of: Place, wrt: Place | Iterable[Place] | None = None) -> 
             name = a if len(sources) == 1 else f"{a}, {b}"
             outputs[name] = second.outputs.get(b, zeros((*u.shape, *v.shape), u.dtype))
         definitions |= dict(second.definitions)
-    return graph.remade(outputs, definitions, signature(graph))
+    return graph.remade(outputs, definitions, signature(graph), steps_among(sources))
 
 
 def find(graph: System, place: Place) -> Node:
     """The node of an output, input, parameter or variable: "o", "h[3]" or ("h", 3)."""
-    name = place if isinstance(place, str) else f"{place[0]}[{', '.join(map(str, place[1:]))}]"
+    name = str(Key.asked(place))
     for known in (graph.outputs, graph.params, graph.inputs, graph.symbols):
         if name in known:
             return known[name]
@@ -86,7 +88,8 @@ def find(graph: System, place: Place) -> Node:
 
 
 def _name(place: Place) -> str:
-    return place if isinstance(place, str) else "_".join(map(str, place))
+    asked = Key.asked(place)
+    return "_".join(map(str, (asked.label, *asked.steps)))
 
 
 def _sources(graph: System, wrt: Place | Iterable[Place] | None) -> dict[str, Node]:

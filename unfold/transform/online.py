@@ -12,6 +12,7 @@ for small systems and endless sequences.
 from __future__ import annotations
 
 from unfold.core.errors import NotDifferentiable
+from unfold.core.key import steps_among
 from unfold.core.node import Node
 from unfold.core.system import G, Wrt
 from unfold.transform.adjoint import select
@@ -33,7 +34,9 @@ def rtrl(graph: G, of: str, wrt: Wrt = None) -> G:
         raise NotDifferentiable(f"rtrl needs {of!r} to be one number; such as uf.sum(..., over=t)")
     outputs: dict[str, Node] = {}
     definitions = dict(graph.definitions)
-    for name, node in select(graph, wrt).items():
+    sources = select(graph, wrt)
+    for name, node in sources.items():
         outputs[name], more = forward_rows(graph, target, name, node)
         definitions |= more
-    return simplify(graph.remade(outputs, definitions), inline=definitions.keys() - graph.definitions.keys())
+    joint = graph.remade(outputs, definitions, steps=steps_among(sources))
+    return simplify(joint, inline=definitions.keys() - graph.definitions.keys())

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from unfold.analysis.instances import Instances, Outputs
+from unfold.analysis.instances import Instances, Outputs, OutputSteps
 from unfold.analysis.table import build
 from unfold.core.axis import Axis
 from unfold.core.errors import UnfoldError
@@ -43,7 +43,7 @@ def unfold(graph: G, sizes: Mapping[str, int]) -> G:
         # unfolded in part: the same tiles over more axes
         extents = {**graph.definitions.extents, **extents}
         base = graph.definitions.graph
-        graph = graph.remade(base.outputs, base.definitions, base.spare)
+        graph = graph.remade(base.outputs, base.definitions, base.spare, base.steps)
     return written_out(graph, extents)
 
 
@@ -59,7 +59,8 @@ def tile(graph: G, extents: Mapping[Axis, int]) -> G:
         name: (leaf, tuple(extents.get(a, a) if isinstance(a, Axis) else a for a in lead))
         for name, (leaf, lead) in signature(graph).items()
     }
-    result = graph.remade(Outputs(nodes), nodes, spare)
+    outputs = Outputs(nodes)
+    result = graph.remade(outputs, nodes, spare, OutputSteps(outputs))
     result.known["table"] = build(graph, extents)
     for node in graph.outputs.values():
         while isinstance(node.op, At) and node.op.axis in extents:
