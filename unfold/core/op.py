@@ -51,8 +51,12 @@ class Along(Op):
         return tuple(a for a in self.over if isinstance(a, Axis))
 
     def infer_axes(self, *inputs: Node) -> tuple[Axis, ...]:
+        """Those of the inputs, without the ones it reduces. What it does not reduce it varies along,
+        also where no input does: the running sum of one number is that number times t."""
         axes = super().infer_axes(*inputs)
-        return tuple(a for a in axes if not (self.reduces and a in self.over))
+        if self.reduces:
+            return tuple(a for a in axes if a not in self.over)
+        return tuple(dict.fromkeys((*axes, *self.spans)))
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
         self.refuse_complex(*inputs)

@@ -59,8 +59,7 @@ def bind(graph: System, arrays: Mapping[str, Any]) -> Binding:
     result.extents.update({a: _length(a, n) for a, n in lengths.items()})
     _Solving(result, {name: taken[name] for name in leaves}).all()
     _complete(graph, result)
-    for name, nodes in leaves.items():
-        _check_range(name, result, nodes[0])
+    check_lengths(graph, result.arrays, result.extents)
     return result
 
 
@@ -116,14 +115,16 @@ def _complete(graph: System, result: Binding) -> None:
         result.extents.setdefault(axis, dims.evaluate(axis.size or 0, result.sizes))
 
 
-def _check_range(name: str, result: Binding, node: Node) -> None:
-    most = node.op.most if isinstance(node.op, Input) else None
-    if most is not None:
-        bad = [n for n in result.arrays[name].ravel().tolist() if not 0 <= n <= result.extents[most]]
-        if bad:
-            raise BindingError(
-                f"{name}: {bad[0]} is no length of a sequence of {result.extents[most]} steps of {most.name}"
-            )
+def check_lengths(graph: System, arrays: Mapping[str, Any], extents: Mapping[Axis, int]) -> None:
+    """Whether the lengths of sequences in a call (see `batch`) fit their axis. Raises `BindingError`."""
+    for name, nodes in by_label(graph).items():
+        most = nodes[0].op.most if isinstance(nodes[0].op, Input) else None
+        if most is not None and most in extents and name in arrays:
+            bad = [n for n in np.ravel(arrays[name]).tolist() if not 0 <= n <= extents[most]]
+            if bad:
+                raise BindingError(
+                    f"{name}: {bad[0]} is no length of a sequence of {extents[most]} steps of {most.name}"
+                )
 
 
 def _wanted(node: Node, lead: Iterable[Axis | int]) -> str:

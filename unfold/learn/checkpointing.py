@@ -26,6 +26,7 @@ from unfold.core.leaves import Input, Symbol, constant
 from unfold.core.node import Node, call
 from unfold.core.op import apply
 from unfold.core.system import Wrt, rebuild
+from unfold.engine.binding import check_lengths
 from unfold.engine.run import Result
 from unfold.graph import Graph
 from unfold.learn.states import Builder, Stream, only
@@ -208,14 +209,15 @@ class Checkpointed:
         self.graph, self.of, self.window, self.snapshots = graph.select(of), of, window, snapshots
         self.axis = causal_axis(self.graph, over)
         self.parts: Stream = Windows(self.graph, self.axis).stream()
-        self.wrt = {n: u for n, u in select(graph, wrt).items() if n in graph.params}
+        self.wrt = select(graph, wrt)
         step = self.parts.step
         self.floats = [n for n in self.parts.state if n in step.inputs and step.inputs[n].dtype == "float"]
         moving = [n for n in self.floats if n in self.parts.moving]
-        sources = {**self.wrt, **{n: step.inputs[n] for n in self.floats}}
+        own = {f"of {n}": u for n, u in self.wrt.items()}
+        sources = {**own, **{f"at {n}": step.inputs[n] for n in self.floats}}
         self.forward = step.select(*(n for n in self.parts.state if n in self.parts.moving))
         self.back = Pulled.of(step, [of, *moving], sources, [of])
-        self.begin = Pulled.of(self.parts.start, self.floats, self.wrt, [])
+        self.begin = Pulled.of(self.parts.start, self.floats, own, [])
 
     def windows(self, steps: int) -> int:
         """How many windows a sequence has."""
@@ -226,8 +228,8 @@ class Checkpointed:
         that every backward pass makes for itself."""
         return advances(self.windows(steps), self.snapshots) / max(1, self.windows(steps))
 
-    def __call__(self, **arrays: Any) -> tuple[Any, dict[str, Any]]:
-        """The value and {parameter: gradient}."""
+    def __call__(self, /, **arrays: Any) -> tuple[Any, dict[str, Any]]:
+        """The value and {name: gradient} of all that was asked for."""
         over = {n: u.axes.index(self.axis) for n, u in self.graph.inputs.items() if self.axis in u.axes}
         lengths = {np.shape(arrays[n])[place] for n, place in over.items() if n in arrays}
         if len(lengths) != 1:
@@ -235,6 +237,7 @@ class Checkpointed:
                 f"checkpoint needs inputs over {self.axis.name} of one length, not {sorted(lengths)}"
             )
         (steps,) = lengths
+        check_lengths(self.graph, arrays, {self.axis: steps})
         if not steps:
             return self.graph.value_and_grad(self.of, list(self.wrt))(**arrays)
         fixed = {n: a for n, a in arrays.items() if n not in over}
@@ -249,7 +252,7 @@ class Checkpointed:
         needed = {a.name for own in self.parts.axes.values() for a in own}
         state = self.parts.init(**fixed, **{n: s for n, s in sizes.items() if n in needed})
         cts = {self.of: 1.0, **{n: np.zeros_like(state[n]) for n in self.floats}}
-        grads = {n: np.zeros_like(np.asarray(arrays[n])) for n in self.wrt}
+        grads = {n: _zeros(np.asarray(arrays[n])) for n in self.wrt}
         kept: dict[int, State] = {}
         value: Any = None
         for what, a, b in schedule(self.windows(steps), self.snapshots):
@@ -266,13 +269,18 @@ class Checkpointed:
                 value = out[self.of] if value is None else value
                 cts = {**cts, self.of: 0.0}
                 for n in self.floats:
-                    more = pulled.get(n, 0.0)
+                    more = pulled.get(f"at {n}", 0.0)
                     cts[n] = np.zeros_like(cts[n]) + more if n in self.parts.moving else cts[n] + more
-                grads = {n: g + pulled[n] if n in pulled else g for n, g in grads.items()}
+                for n, g in grads.items():
+                    if n in over:
+                        here = slice(a * self.window, (a + 1) * self.window)
+                        g[(slice(None),) * over[n] + (here,)] += pulled.get(f"of {n}", 0.0)
+                    elif f"of {n}" in pulled:
+                        g += pulled[f"of {n}"]
                 kept.pop(a, None)
         cts = {n: self._unspread(n, cts[n]) for n in self.floats}
         _, first = self.begin(cts, fixed)
-        return value, {n: g + first[n] if n in first else g for n, g in grads.items()}
+        return value, {n: g + first[f"of {n}"] if f"of {n}" in first else g for n, g in grads.items()}
 
     def _unspread(self, name: str, ct: Any) -> Any:
         """A cotangent summed over the axes along which the first state was repeated."""
@@ -280,6 +288,10 @@ class Checkpointed:
         ct = np.sum(ct, axis=tuple(i for i, a in enumerate(want) if a not in have))
         left = [a for a in want if a in have]
         return np.transpose(ct, [*(left.index(a) for a in have), *range(len(have), np.ndim(ct))])
+
+
+def _zeros(array: Any) -> Any:
+    return np.zeros(array.shape, array.dtype if array.dtype.kind in "fc" else np.float64)
 
 
 def checkpoint(

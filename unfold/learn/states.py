@@ -19,7 +19,7 @@ from unfold.core.errors import BindingError, NotCausal, UnfoldError
 from unfold.core.leaves import Input, Named, Param, Symbol, constant
 from unfold.core.node import Node, call
 from unfold.core.op import apply
-from unfold.core.system import postorder, reach
+from unfold.core.system import postorder, reach, rebuild, rewrite
 from unfold.engine.run import Result
 from unfold.graph import Graph
 from unfold.ops.time.delays import At, Delay, Size, Step, Structural
@@ -115,15 +115,30 @@ class Builder:
             if s in inner and isinstance(s.op, Symbol)
         }
         self.finish()
-        step = Graph({**outputs, **self.after}, definitions)
+        step = self.freed(Graph({**outputs, **self.after}, definitions))
+        axes = {n: tuple(a for a in u.axes if a != self.axis) for n, u in self.graph.outputs.items()}
+        if type(self) is Builder:  # the states keep the order of their axes, so do the outputs
+            own = {n: axes.get(n, self.lead.get(n, step.outputs[n].axes)) for n in step.outputs}
+            step = with_axes(step, own)
         axes = {name: self.lead.get(name, node.axes) for name, node in self.first.items()}
         fixed = {name: tuple(a for a in own if a.size is not None) for name, own in axes.items()}
         first = {**self.first, **self.anchors(fixed.values())}
-        start = Graph(first, self.graph.definitions)
+        start = self.freed(Graph(first, self.graph.definitions))
         start = with_axes(start, {n: (*u.axes, *fixed.get(n, ())) for n, u in first.items()})
         leaves = [*self.graph.inputs.values(), *self.graph.params.values()]
         known = frozenset(u.op.label for u in leaves if isinstance(u.op, Named))
         return Stream(start, step, tuple(self.first), frozenset(self.after), axes, known)
+
+    def freed(self, graph: Graph) -> Graph:
+        """The graph without the axis that bounds the lengths of sequences in it."""
+
+        def rule(node: Node, inputs: tuple[Node, ...]) -> Node:
+            if isinstance(node.op, Input) and node.op.most == self.axis:
+                return Node(replace(node.op, most=None), (), node.axes, node.shape, node.dtype, node.where)
+            return rebuild(node, inputs)
+
+        bounded = any(isinstance(u.op, Input) and u.op.most == self.axis for u in graph.inputs.values())
+        return rewrite(graph, rule) if bounded else graph
 
     def finish(self) -> None:
         """The next values of states that remember a node as a whole."""

@@ -154,7 +154,7 @@ def unbroadcast(ct: Node, like: Node, user: Node, along: tuple[Axis, ...] = ()) 
     axes = tuple(a for a in ct.axes if a not in like.axes and a not in along)
     ct = apply(Sum(axes), ct) if axes else ct
     moved = user.op.axis if isinstance(user.op, Structural) else None  # its vjp accounts for that axis
-    for axis in user.axes:
+    for axis in dict.fromkeys((*user.axes, *user.op.spans)):
         if axis not in (*like.axes, *axes, moved):
             ct = ct * size(axis)  # the same at every step
     return ct

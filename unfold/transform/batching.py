@@ -17,6 +17,7 @@ from unfold.core.node import Node, call
 from unfold.core.op import Along, apply
 from unfold.core.system import G, System, reach, rewrite
 from unfold.ops.time.delays import At, Delay, Place, Reverse, Size, Step, size, step
+from unfold.transform.simplify import with_axes
 
 
 def batch(
@@ -42,26 +43,34 @@ def batch(
         )
     if any(a.name == name for a in graph.axes):
         raise BadName(f"the graph has an axis {name!r} already; name the batch axis differently")
-    axis = Axis(name)
+    axis, own = Axis(name), {key: node.axes for key, node in graph.outputs.items()}
     if lengths is not None:
         graph = _with_lengths(graph, axis, _length_names(graph, lengths), pad)
     mapped = reach(graph.inputs.values(), lambda n: graph.users.get(n, ()))
 
-    def over(node: Node) -> tuple[Axis, ...]:
-        return (axis, *node.axes) if batch_first else (*node.axes, axis)
+    def over(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
+        return (axis, *axes) if batch_first else (*axes, axis)
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node:
         if node not in mapped or (node.op.leaf and axis in node.axes):
             return node
-        axes = over(node) if node.op.leaf else node.op.infer_axes(*inputs)
+        axes = over(node.axes) if node.op.leaf else node.op.infer_axes(*inputs)
         return Node(node.op, inputs, axes, node.shape, node.dtype, node.where)
 
     result = rewrite(graph, rule)
+    result = with_axes(
+        result, {key: over(own[key]) if axis in u.axes else own[key] for key, u in result.outputs.items()}
+    )
     outputs = dict(result.outputs)
     for key, node in outputs.items():
         if reduce and node.axes == (axis,) and not node.shape and node.dtype in ("float", "complex"):
             outputs[key] = call(reduce, node, over=axis)
-    return graph.remade(outputs, result.definitions)
+    spare = dict(graph.spare)  # what nothing reads has the axis too, if it is an input
+    for label, (u, lead) in graph.spare.items():
+        if isinstance(u.op, Input):
+            wide = (axis, *lead) if batch_first else (*lead, axis)
+            spare[label] = Node(u.op, (), over(u.axes), u.shape, u.dtype, u.where), wide
+    return graph.remade(outputs, result.definitions, spare)
 
 
 def _length_names(graph: System, lengths: str | Mapping[str, str]) -> dict[Axis, str]:

@@ -17,7 +17,7 @@ from unfold.core.node import Node, Op, call
 from unfold.core.op import apply, cotangents
 from unfold.core.signature import signature
 from unfold.core.system import G, System, Wrt, postorder, reach
-from unfold.ops.time.delays import zeros
+from unfold.ops.time.delays import size, zeros
 from unfold.transform.adjoint import adjoints, by_name, full, grad, select, sibling
 from unfold.transform.simplify import simplify, unused, with_axes
 
@@ -62,8 +62,7 @@ def hvp(graph: G, of: str, wrt: Wrt = None) -> G:
     [6.0, 12.0]
     """
     sources = select(graph, wrt)
-    first = grad(graph, of, wrt)
-    both = jvp(first, wrt=[name for name in sources if name in first.params or name in first.inputs])
+    both = jvp(grad(graph, of, wrt), wrt=list(sources))
     outputs = {name: both.output(name + "_dot") for name in sources}
     return graph.remade(outputs, both.definitions, signature(both), steps_among(sources))
 
@@ -139,6 +138,9 @@ def transpose_vjp(op: Op, tangents: Sequence[Node | None], out: Node, *inputs: N
         if piece is None or t is None:
             continue
         seed = _shaped(t, piece)
+        for axis in op.spans:  # what an axis is reduced over counts at every step
+            if axis not in (*piece.axes, *out.axes):
+                seed = seed * size(axis)
         symbols = [s for s in postorder([piece]) if isinstance(s.op, Symbol)]
         linear = System({"piece": piece}, {s: zeros(s.shape, s.dtype) for s in symbols})
         back, _ = adjoints(linear, {piece: seed}, [ct])

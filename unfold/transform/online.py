@@ -14,10 +14,11 @@ from __future__ import annotations
 from unfold.core.errors import NotDifferentiable
 from unfold.core.key import steps_among
 from unfold.core.node import Node
+from unfold.core.signature import signature
 from unfold.core.system import G, Wrt
 from unfold.transform.adjoint import select
 from unfold.transform.jacobians import forward_rows
-from unfold.transform.simplify import simplify
+from unfold.transform.simplify import simplify, with_axes
 
 
 def rtrl(graph: G, of: str, wrt: Wrt = None) -> G:
@@ -38,5 +39,6 @@ def rtrl(graph: G, of: str, wrt: Wrt = None) -> G:
     for name, node in sources.items():
         outputs[name], more = forward_rows(graph, target, name, node)
         definitions |= more
-    joint = graph.remade(outputs, definitions, steps=steps_among(sources))
-    return simplify(joint, inline=definitions.keys() - graph.definitions.keys())
+    joint = graph.remade(outputs, definitions, signature(graph), steps_among(sources))
+    result = simplify(joint, inline=definitions.keys() - dict(graph.definitions).keys())
+    return with_axes(result, {name: node.axes for name, node in sources.items()})

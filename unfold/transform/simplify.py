@@ -85,18 +85,22 @@ def _renew(node: Node, inputs: tuple[Node, ...]) -> Node:
 
 
 def with_axes(graph: G, axes: Mapping[str, tuple[Axis, ...]]) -> G:
-    """The graph with its outputs over at least these axes: one that is the same at every step
-    becomes a variable of its own."""
-    if all(set(axes[name]) <= set(node.axes) for name, node in graph.outputs.items()):
+    """The graph with its outputs over these axes, in this order (further ones behind them): one
+    that is the same at every step, or has another order, becomes a variable of its own."""
+    wanted = {
+        name: (*axes[name], *(a for a in node.axes if a not in axes[name]))
+        for name, node in graph.outputs.items()
+    }
+    if all(wanted[name] == node.axes for name, node in graph.outputs.items()):
         return graph
     outputs, definitions = dict(graph.outputs), dict(graph.definitions)
     taken = {n.op.label for n in graph.order if isinstance(n.op, Named)}
     for name, node in graph.outputs.items():
-        if not set(axes[name]) <= set(node.axes):
+        if wanted[name] != node.axes:
             label = unused(name, taken)
             taken.add(label)
-            index = tuple(a.now for a in axes[name])
-            outputs[name] = Node(Symbol(label, index), (), axes[name], node.shape, node.dtype)
+            index = tuple(a.now for a in wanted[name])
+            outputs[name] = Node(Symbol(label, index), (), wanted[name], node.shape, node.dtype)
             definitions[outputs[name]] = node
     return graph.remade(outputs, definitions, graph.spare)
 

@@ -85,7 +85,12 @@ def lower(graph: G, extents: Mapping[Axis, int]) -> G:
                 raise UnfoldError(f"{node} acts along {names} at once; unfold these axes together")
             inputs = tuple(apply(replace(node.op, over=rest), u) for u in inputs)
             node = apply(replace(node.op, over=tuple(whole)), *inputs)
-        if not whole or not isinstance(node.op, Along) or node.op.name in ("sum", "collect"):
+        if node.op.name == "sum" and isinstance(node.op, Along):
+            for axis in (a for a in whole if a not in inputs[0].axes):  # the same at every step
+                inputs = (inputs[0] * extents[axis],)
+        if not whole or not isinstance(node.op, Along) or node.op.name == "sum":
+            return rebuild(node, inputs)
+        if node.op.name == "collect" and whole[0] in inputs[0].axes:
             return rebuild(node, inputs)
         op, gathered = node.op, list(inputs)
         for axis in whole:
