@@ -379,7 +379,7 @@ def test_shapes_fit_their_signature(drawn: Any) -> None:
 # ---------------------------------------------------------------------- drawings
 def drawn(drawing: Any) -> tuple[set[str], set[tuple[str, str]]]:
     """The circles of a drawing that stand for a step, and the edges between them."""
-    from viz.drawing import Circle, Path, walk
+    from viz.shapes.figures import Circle, Path, walk
 
     shapes = [shape for shape, _ in walk(drawing.parts)]
     names = {s.name for s in shapes if isinstance(s, Circle) and "@" in s.name and not s.name.endswith("@0")}

@@ -1,13 +1,10 @@
 """Pictures of graphs: `viz.draw(graph).save("x.svg")`, `viz.unfolding(graph).save("pair.svg")`.
 
-labels, style          how names are set; colours and measures
-drawing                what a picture is: immutable shapes
-scene                  edges that avoid shapes, labels that avoid everything
-variables, layout      one circle a variable: what there is, and where it stands
-cyclic, unfolded, several, concrete
-parts, rails, cells, operations, layered    one box an operation
-overlay, plots         what a run or a report adds
-svg, dot, tex, html    Drawing -> file
+draw, drawing, overlay, plots     what a user types
+layouts                           where everything stands
+model                             what there is to show, found from the graph
+writers                           from a picture to a file
+shapes                            what a picture is made of
 """
 
 from viz import plots as plots

@@ -9,11 +9,19 @@ from typing import Any
 from unfold.core.axis import Axis
 from unfold.core.errors import UnfoldError
 from unfold.core.system import System
-from viz import concrete, cyclic, labels, layered, operations, overlay, unfolded
-from viz.drawing import Drawing, Group, Path, Text, bounds, line
-from viz.html import Page
-from viz.layout import LIMIT
-from viz.variables import Model, model, plates, source, without
+from viz import overlay
+from viz.drawing import Drawing
+from viz.layouts.by_operation import layered
+from viz.layouts.by_operation import one_axis as operations
+from viz.layouts.by_variable import cyclic, unfolded
+from viz.layouts.columns import LIMIT
+from viz.model import concrete
+from viz.model.found import model, source
+from viz.model.shown import Model, plates, without
+from viz.shapes import labels
+from viz.shapes.curves import line
+from viz.shapes.figures import Group, Path, Words, bounds
+from viz.shapes.picture import Page
 
 LEVELS = ("variables", "operations")
 
@@ -129,8 +137,8 @@ def _on_plate(drawing: Drawing, quiet: tuple[Axis, ...]) -> Drawing:
     if not quiet:
         return drawing
     left, _, right, bottom = drawing.bounds
-    words = (labels.Run("for every "), *labels.join([labels.expression(a.name) for a in quiet]))
-    note = Text(((left + right) / 2, bottom + 4), words, 13.0)
+    words = (labels.Letters("for every "), *labels.join([labels.expression(a.name) for a in quiet]))
+    note = Words(((left + right) / 2, bottom + 4), words, 13.0)
     return replace(drawing, parts=(*drawing.parts, note))
 
 
@@ -186,10 +194,10 @@ def _with_gradients(drawing: Drawing, found: Model) -> Drawing:
     if not found.gradients:
         return drawing
     left, _, right, bottom = drawing.bounds
-    words = labels.join([(labels.Run("∇"), *labels.math(p)) for p in found.gradients])
+    words = labels.join([(labels.Letters("∇"), *labels.math(p)) for p in found.gradients])
     over = [a.name for a in found.axes]
-    note = (*words, labels.Run(f":\u00a0sums over {', '.join(over)}"))
-    line_ = Text(((left + right) / 2, bottom + 4), note, 13.0, "gradient")
+    note = (*words, labels.Letters(f":\u00a0sums over {', '.join(over)}"))
+    line_ = Words(((left + right) / 2, bottom + 4), note, 13.0, "gradient")
     return replace(drawing, parts=(*drawing.parts, line_))
 
 
@@ -211,7 +219,7 @@ def _pair(left: Drawing, right: Drawing, title: str) -> Drawing:
     y = (b[1] + b[3]) / 2
     x = a[2] + dx + gap
     arrow = Path(line((x, y), (x + span, y)), width=1.8)
-    word = Text((x + span / 2, y - 13), labels.upright("Unfold"), 15.0)
+    word = Words((x + span / 2, y - 13), labels.upright("Unfold"), 15.0)
     moved = Group(left.parts, (dx, dy))
     desc = f"Left: {left.desc}. Right: the same, one column a step."
     return Drawing((moved, arrow, word, *right.parts), title, desc)

@@ -10,26 +10,16 @@ from typing import Any
 import numpy as np
 
 from unfold.core.errors import UnfoldError
-from viz import labels
-from viz.drawing import (
-    Box,
-    Circle,
-    Drawing,
-    Group,
-    Path,
-    Point,
-    Repeat,
-    Shape,
-    Text,
-    flatten,
-    line,
-    toward,
-    walk,
-)
-from viz.svg import number
+from viz.drawing import Drawing
+from viz.shapes import labels
+from viz.shapes.curves import Point, flatten, line, toward
+from viz.shapes.figures import Box, Circle, Group, Path, Repeat, Shape, Words, walk
+from viz.shapes.style import number
 
 SHOWS = ("values", "adjoint", "shapes")
+
 PALE, FULL = (255, 250, 240), (232, 93, 117)
+
 LEGEND = 160.0
 
 
@@ -117,9 +107,9 @@ def _legend(drawing: Drawing, low: float, high: float, what: str, log: bool) -> 
         for k in range(cells)
     ]
     ends = [
-        Text((x0 - 6, y), labels.upright(short(low)), 11.0, anchor="end"),
-        Text((x0 + LEGEND + 6, y), labels.upright(short(high)), 11.0, anchor="start"),
-        Text((x0 + LEGEND / 2, y + 15), (labels.Run(what + (", logarithmic" if log else "")),), 11.0),
+        Words((x0 - 6, y), labels.upright(short(low)), 11.0, anchor="end"),
+        Words((x0 + LEGEND + 6, y), labels.upright(short(high)), 11.0, anchor="start"),
+        Words((x0 + LEGEND / 2, y + 15), (labels.Letters(what + (", logarithmic" if log else "")),), 11.0),
     ]
     return [*bar, *ends]
 
@@ -131,7 +121,7 @@ def notes(drawing: Drawing, texts: Mapping[str, str]) -> Drawing:
         if texts.get(name):
             r = disc.r
             at = (x + 0.72 * r, y + 0.95 * r)
-            added.append(Text(at, (labels.Run(texts[name]),), 9.5, anchor="start"))
+            added.append(Words(at, (labels.Letters(texts[name]),), 9.5, anchor="start"))
     return replace(drawing, parts=(*drawing.parts, *added))
 
 
@@ -157,7 +147,9 @@ def marked(drawing: Drawing, report: Any) -> Drawing:
     painted = recoloured(drawing, tone, edge)
     left, _, right, bottom = drawing.bounds
     what = f"{report.operation} in {report.equation}" if blamed else f"d{report.of}/d{report.variable}"
-    words = Text(((left + right) / 2, bottom + 6), (labels.Run(f"{report.verdict}: {what}"),), 12.0, "wrong")
+    words = Words(
+        ((left + right) / 2, bottom + 6), (labels.Letters(f"{report.verdict}: {what}"),), 12.0, "wrong"
+    )
     return replace(painted, parts=(*painted.parts, words), desc=f"{drawing.desc} {report.verdict}: {what}")
 
 
@@ -202,7 +194,7 @@ def recoloured(
     """Discs, boxes and words in other tones, by name; the edges that `edge` picks in red."""
 
     def repaint(s: Shape) -> Shape:
-        if isinstance(s, Circle | Box | Text) and s.name and (new := tone(s.name)) is not None:
+        if isinstance(s, Circle | Box | Words) and s.name and (new := tone(s.name)) is not None:
             return replace(s, tone=new)
         if isinstance(s, Path) and edge(s):
             return replace(s, tone="wrong", width=2.2)

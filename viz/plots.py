@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from viz import labels
-from viz.drawing import Box, Drawing, Path, Shape, Text, line
+from viz.drawing import Drawing
 from viz.overlay import mix, short
+from viz.shapes import labels
+from viz.shapes.curves import line
+from viz.shapes.figures import Box, Path, Shape, Words
 
 WIDTH, HEIGHT = 420.0, 200.0
+
 TONES = ("recur", "feed", "out", "back", "loss", "recur2")
+
 FINEST = 128  # rows and columns of a matrix before neighbours are joined
 
 
@@ -64,7 +68,7 @@ def lines(
         return HEIGHT * (1 - ((math.log10(v) if log else v) - a) / (b - a))
 
     shapes: list[Shape] = _axes(a, b, steps, log, x, y)
-    shapes.append(Text((WIDTH / 2, HEIGHT + 36), labels.upright(across), 13.0))
+    shapes.append(Words((WIDTH / 2, HEIGHT + 36), labels.upright(across), 13.0))
     if mark is not None:
         shapes.append(Path(line((0, y(mark)), (WIDTH, y(mark))), "faint", False, True))
     for n, (name, values) in enumerate(data.items()):
@@ -77,8 +81,8 @@ def lines(
             shapes.append(Box((x(good[0][0]), y(good[0][1])), 5, 5, tone, corner=0))
         row = (WIDTH + 20, 12.0 + 20 * n)
         shapes.append(Path(line(row, (row[0] + 18, row[1])), tone, False, width=1.8))
-        shapes.append(Text((row[0] + 24, row[1]), labels.math(name), 14.0, anchor="start"))
-    shapes.append(Text((WIDTH / 2, -18), (labels.Run(title),), 15.0))
+        shapes.append(Words((row[0] + 24, row[1]), labels.math(name), 14.0, anchor="start"))
+    shapes.append(Words((WIDTH / 2, -18), (labels.Letters(title),), 15.0))
     return Drawing(tuple(shapes), title, _said(data))
 
 
@@ -97,12 +101,12 @@ def _axes(a: float, b: float, steps: int, log: bool, x: Any, y: Any) -> list[Sha
     marks = [10.0**k for k in range(int(a), int(b) + 1, every)] if log else list(np.linspace(a, b, 5))
     for v in marks:
         shapes.append(Path(line((-4, y(v)), (0, y(v))), "ink", False, width=1.0))
-        power = labels.Run(f"{math.log10(v):.0f}".replace("-", "\u2212"), shift=1)
-        text = (labels.Run("10"), power) if log else (labels.Run(short(v)),)
-        shapes.append(Text((-8, y(v)), text, 12.0, anchor="end"))
+        power = labels.Letters(f"{math.log10(v):.0f}".replace("-", "\u2212"), shift=1)
+        text = (labels.Letters("10"), power) if log else (labels.Letters(short(v)),)
+        shapes.append(Words((-8, y(v)), text, 12.0, anchor="end"))
     for t in dict.fromkeys(round(v) for v in np.linspace(1, steps, min(steps, 6))):
         shapes.append(Path(line((x(t), HEIGHT), (x(t), HEIGHT + 4)), "ink", False, width=1.0))
-        shapes.append(Text((x(t), HEIGHT + 15), (labels.Run(str(t)),), 12.0))
+        shapes.append(Words((x(t), HEIGHT + 15), (labels.Letters(str(t)),), 12.0))
     return shapes
 
 
@@ -128,13 +132,13 @@ def matrix(values: np.ndarray[Any, Any], title: str, across: str = "", down: str
     w, h = side * cols, side * rows
     shapes.insert(0, Box((w / 2, h / 2), w, h, "paper", corner=0))
     shapes += [
-        Text((w / 2, -18), (labels.Run(title),), 15.0),
-        Text((w / 2, h + 32), (labels.Run(across),), 13.0),
-        Text((-26, h / 2), (labels.Run(down),), 13.0, anchor="end"),
-        Text((side / 2, h + 14), (labels.Run("1"),), 12.0),
-        Text((w - side / 2, h + 14), (labels.Run(str(full[1])),), 12.0),
-        Text((-8, side / 2), (labels.Run("1"),), 12.0, anchor="end"),
-        Text((-8, h - side / 2), (labels.Run(str(full[0])),), 12.0, anchor="end"),
+        Words((w / 2, -18), (labels.Letters(title),), 15.0),
+        Words((w / 2, h + 32), (labels.Letters(across),), 13.0),
+        Words((-26, h / 2), (labels.Letters(down),), 13.0, anchor="end"),
+        Words((side / 2, h + 14), (labels.Letters("1"),), 12.0),
+        Words((w - side / 2, h + 14), (labels.Letters(str(full[1])),), 12.0),
+        Words((-8, side / 2), (labels.Letters("1"),), 12.0, anchor="end"),
+        Words((-8, h - side / 2), (labels.Letters(str(full[0])),), 12.0, anchor="end"),
     ]
     for n in range(9):
         v = low * (high / low) ** (n / 8)
@@ -143,7 +147,7 @@ def matrix(values: np.ndarray[Any, Any], title: str, across: str = "", down: str
         )
         if n in (0, 4, 8):
             shapes.append(
-                Text((w + 42, h * (1 - n / 8) * 0.8 + 12), (labels.Run(short(v)),), 12.0, anchor="start")
+                Words((w + 42, h * (1 - n / 8) * 0.8 + 12), (labels.Letters(short(v)),), 12.0, anchor="start")
             )
     return Drawing(tuple(shapes), title, f"{full[0]} by {full[1]}, from {short(low)} to {short(high)}")
 

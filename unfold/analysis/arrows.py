@@ -128,31 +128,38 @@ class _Walk:
         self, node: Node, where: dict[Axis, Index | None], via: tuple[str, ...], kind: str
     ) -> Iterator[State]:
         op, inputs = node.op, node.inputs
-        for number, u in enumerate(inputs):
-            here, how = dict(where), kind
+        for u, places, how, _ in inward(node, where):
             carried = via
             if op.name in CARRYING and u in self.data:
                 carried = tuple(p for v in inputs for p in self.parameters.get(v, ())) + via
             elif op.name in CARRYING and any(v in self.data for v in inputs):
                 continue
-            for axis in op.spans:
-                here[axis] = None
-            if isinstance(op, Delay | At) and number:
-                here.pop(op.axis, None)
-                how = "boundary"
-            elif isinstance(op, Delay):
-                now = here.get(op.axis, op.axis.now)
-                here[op.axis] = None if now is None else now - op.lag
-            elif isinstance(op, At):
-                here[op.axis] = op.index
-            elif isinstance(op, Place):
-                here.pop(op.axis, None)
-                how = "place"
-            elif isinstance(op, Reverse):
-                now = here.get(op.axis, op.axis.now)
-                here[op.axis] = None if now is None else mirrored(now)
-            places = tuple((a, i) for a, i in here.items() if i != a.now)
-            yield u, places, carried, how
+            yield u, places, carried, kind if how == "now" else how
+
+
+def inward(node: Node, where: Mapping[Axis, Index | None]) -> Iterator[tuple[Node, Where, str, Index | None]]:
+    """The inputs of a node whose axes are read at `where`: each with where its own axes are read,
+    how ("now", "boundary", "place"), and for a place the only step of the node that needs it."""
+    op = node.op
+    for number, u in enumerate(node.inputs):
+        here, how, only = dict(where), "now", None
+        for axis in op.spans:
+            here[axis] = None
+        if isinstance(op, Delay | At) and number:
+            here.pop(op.axis, None)
+            how = "boundary"
+        elif isinstance(op, Delay):
+            now = here.get(op.axis, op.axis.now)
+            here[op.axis] = None if now is None else now - op.lag
+        elif isinstance(op, At):
+            here[op.axis] = op.index
+        elif isinstance(op, Place):
+            here.pop(op.axis, None)
+            how, only = "place", op.index
+        elif isinstance(op, Reverse):
+            now = here.get(op.axis, op.axis.now)
+            here[op.axis] = None if now is None else mirrored(now)
+        yield u, tuple((a, i) for a, i in here.items() if i != a.now), how, only
 
 
 def _kind(how: str, at: tuple[Index | None, ...]) -> str:

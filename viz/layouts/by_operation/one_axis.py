@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from unfold.core.errors import UnfoldError
 from unfold.core.system import System
-from viz import labels, layered
-from viz.cells import Step
-from viz.drawing import Box, Drawing, Group, Path, Point, Repeat, Shape, Text, bounds, line, polyline
-from viz.layout import shown
-from viz.parts import Port, cell
-from viz.rails import LEVEL, layout
-from viz.style import MATH, SQUARE
-from viz.variables import model, source
+from viz.drawing import Drawing
+from viz.layouts.by_operation import layered
+from viz.layouts.by_operation.rails import LEVEL, layout
+from viz.layouts.by_operation.step_shapes import StepShapes
+from viz.layouts.columns import shown
+from viz.model.found import model, source
+from viz.model.parts import Port, cell
+from viz.shapes import labels
+from viz.shapes.curves import Point, line, polyline
+from viz.shapes.figures import Box, Group, Path, Repeat, Shape, Words, bounds
+from viz.shapes.style import MATH, SQUARE
 
 MOST = 20_000  # shapes; beyond that a viewer would hang
 
@@ -28,7 +31,7 @@ def draw(graph: System, *, columns: int = 8, title: str = "", fused: bool | None
     body = cell(origin, fused)
     if not body.parts:  # data that is only rearranged: its inputs are all there is to see
         return layered.draw(graph, title)
-    step = Step(body, layout(body), _roles(origin))
+    step = StepShapes(body, layout(body), _roles(origin))
     if sizes:
         (n,) = sizes.values()
         if n * len(body.parts) > MOST and columns >= n:
@@ -45,7 +48,7 @@ def _roles(graph: System) -> dict[str, str]:
 
 
 # ---------------------------------------------------------------------- folded
-def _folded(step: Step, axis: bool, title: str) -> Drawing:
+def _folded(step: StepShapes, axis: bool, title: str) -> Drawing:
     shapes: list[Shape] = [*step.body(), *step.discs("")]
     upper: list[Port] = []
     lower: list[Port] = []
@@ -71,19 +74,19 @@ def _folded(step: Step, axis: bool, title: str) -> Drawing:
                 Box((middle_x, y), SQUARE, SQUARE, "ink", title=f"delay of 1 step of {port.name}", corner=0)
             )
             name = labels.math(port.name, sup="" if abs(port.lag) == 1 else f"t{-port.lag + 1:+d}")
-            shapes.append(Text((middle_x + 11, y + 11), name, 14.0, anchor="start"))
+            shapes.append(Words((middle_x + 11, y + 11), name, 14.0, anchor="start"))
     desc = _describe(step)
     return Drawing(tuple(shapes), title or "The operations of one step", desc)
 
 
-def _describe(step: Step) -> str:
+def _describe(step: StepShapes) -> str:
     rails = "; ".join(f"{p.name} from {abs(p.lag)} step back" for p in step.cell.ports.values())
     parts = ", ".join(labels.plain(p.label) for p in step.cell.parts.values())
     return f"Operations: {parts}. Carried over: {rails or 'nothing'}"
 
 
 # ---------------------------------------------------------------------- unfolded
-def _unfolded(step: Step, n: int, columns: int, title: str) -> Drawing:
+def _unfolded(step: StepShapes, n: int, columns: int, title: str) -> Drawing:
     steps = shown(n, columns)
     ports = step.cell.ports.values()
     places: list[Point] = []
@@ -94,7 +97,7 @@ def _unfolded(step: Step, n: int, columns: int, title: str) -> Drawing:
             for port in step.cell.ports.values():
                 y = -step.plan.lanes[port.key]
                 shapes.append(
-                    Text((x + step.left + 30, y), labels.upright("\u22ef"), 22.0, step.tones[port.name])
+                    Words((x + step.left + 30, y), labels.upright("\u22ef"), 22.0, step.tones[port.name])
                 )
             x += 60.0
             continue
@@ -103,7 +106,7 @@ def _unfolded(step: Step, n: int, columns: int, title: str) -> Drawing:
         x += step.pitch
     if not places:  # an empty sequence: only what stands before it
         alone = [labels.math(p.name, sup=str(1 - p.lag) if p.lag > 0 else str(-p.lag)) for p in ports]
-        names = tuple(Text((60.0 * k, 0.0), name, MATH) for k, name in enumerate(alone))
+        names = tuple(Words((60.0 * k, 0.0), name, MATH) for k, name in enumerate(alone))
         return Drawing(names, title or "The operations of 0 steps", "An empty sequence")
     ends: list[Shape] = []
     for port in ports:
@@ -113,7 +116,7 @@ def _unfolded(step: Step, n: int, columns: int, title: str) -> Drawing:
     return Drawing((*body, *ends, *shapes), head, _describe(step))
 
 
-def _ends(step: Step, port: Port, first: float, last: float, n: int) -> list[Shape]:
+def _ends(step: StepShapes, port: Port, first: float, last: float, n: int) -> list[Shape]:
     """The boundary value at one end and the last value at the other."""
     tone = step.tones[port.name]
     forward = port.lag > 0
@@ -127,7 +130,7 @@ def _ends(step: Step, port: Port, first: float, last: float, n: int) -> list[Sha
     anchors = ("end", "start") if forward else ("start", "end")
     return [
         Path(line((start - 16 * s, y), (start, y)), tone, False, width=1.3),
-        Text((start - 20 * s, y), labels.math(port.name, sup=begin), MATH, anchor=anchors[0]),
+        Words((start - 20 * s, y), labels.math(port.name, sup=begin), MATH, anchor=anchors[0]),
         Path(line((stop, y), (stop + 20 * s, y)), tone, True, width=1.3),
-        Text((stop + 25 * s, y), labels.math(port.name, sup=final), MATH, anchor=anchors[1]),
+        Words((stop + 25 * s, y), labels.math(port.name, sup=final), MATH, anchor=anchors[1]),
     ]

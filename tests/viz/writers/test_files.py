@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 import unfold as uf
 import viz
 from unfold.core.errors import UnfoldError
-from viz import dot, html, tex
-from viz.labels import plain
+from viz.shapes.labels import plain
+from viz.writers import dot, html, tex
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -137,7 +137,7 @@ def test_no_tag_can_begin_in_the_data_of_a_page():
 
 PROGRAM = """
 import sys, unfold as uf, viz
-from viz import html
+from viz.writers import html
 for make in (uf.systems.lstm, uf.systems.attention, uf.systems.bidirectional):
     g = make()
     d = g.unfold(**{a.name: 3 for a in g.axes})
@@ -189,7 +189,7 @@ def test_too_many_columns_are_refused_with_a_number_that_works():
 
 
 def test_labels_read_like_the_textbook():
-    from viz.labels import math
+    from viz.shapes.labels import math
 
     assert plain(math("h1", sup="t-1")) == "h₁(t−1)"
     assert plain(math("theta")) == "θ"

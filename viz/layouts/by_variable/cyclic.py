@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from viz import labels
-from viz.drawing import Box, Drawing, Point, Text, line
-from viz.layout import circle, label_of, looks, place, tone_of, variants
-from viz.scene import Edge, Scene, border
-from viz.style import EDGE, PITCH, RADIUS, ROW, SQUARE
-from viz.variables import Arrow, Model
+from viz.drawing import Drawing
+from viz.layouts.by_variable.groups import place
+from viz.layouts.by_variable.looks import circle, describe, label_of, looks, said, tone_of, variants
+from viz.layouts.scene import Connection, Scene, border
+from viz.model.shown import Model, Reading
+from viz.shapes import labels
+from viz.shapes.curves import Point, line
+from viz.shapes.figures import Box, Words
+from viz.shapes.style import EDGE, PITCH, RADIUS, ROW, SQUARE
 
 REACH = 30.0  # from a circle to the square of its loop
 
@@ -27,7 +30,7 @@ def draw(model: Model) -> Drawing:
 
 def _arrows(scene: Scene, model: Model, places: Mapping[str, Point]) -> None:
     colours = variants(model)
-    delayed: dict[tuple[str, tuple[int, ...]], list[Arrow]] = {}
+    delayed: dict[tuple[str, tuple[int, ...]], list[Reading]] = {}
     for a in model.arrows:
         if a.target in model.boundaries:  # an initial value: a dashed arrow into the variable
             target = model.boundaries[a.target].name
@@ -35,7 +38,9 @@ def _arrows(scene: Scene, model: Model, places: Mapping[str, Point]) -> None:
                 tone, label = tone_of(model, a, colours), label_of(a)
                 ends = (a.source, target)
                 scene.connect(
-                    Edge(ends, f"init {ends}", tone, label, a.carries, dashed=True, title=said(model, a))
+                    Connection(
+                        ends, f"init {ends}", tone, label, a.carries, dashed=True, title=said(model, a)
+                    )
                 )
         elif a.moves:
             lags = tuple(-i.offset for i in a.at if i is not None)
@@ -44,7 +49,7 @@ def _arrows(scene: Scene, model: Model, places: Mapping[str, Point]) -> None:
             tone, label, hint = looks(model, a, colours)
             label += labels.expression(_when(a)) if _when(a) else ()
             ends = (a.source, a.target)
-            scene.connect(Edge(ends, str(ends), tone, label, a.carries, hint, title=said(model, a)))
+            scene.connect(Connection(ends, str(ends), tone, label, a.carries, hint, title=said(model, a)))
     loops: dict[tuple[str, int], int] = {}
     wires = 0
     for (source, lags), group in delayed.items():
@@ -65,7 +70,9 @@ def _arrows(scene: Scene, model: Model, places: Mapping[str, Point]) -> None:
             words = f"delay of {_steps(lags, model, a)}"
             tone, label, hint = looks(model, a, colours)
             ends = (source, a.target)
-            scene.connect(Edge(ends, "", tone, label, a.carries, hint, title=said(model, a), delay=words))
+            scene.connect(
+                Connection(ends, "", tone, label, a.carries, hint, title=said(model, a), delay=words)
+            )
         elif others:
             _register(
                 scene,
@@ -100,7 +107,7 @@ def _side(model: Model, places: Mapping[str, Point], source: str, lags: tuple[in
     return -1 if lean > 0 or (not lean and max(lags, key=abs) < 0) else 1
 
 
-def _when(a: Arrow) -> str:
+def _when(a: Reading) -> str:
     """At which step a fixed read looks: "t=T"; nothing for ordinary reads."""
     fixed = [i for i in a.at if i is not None and i.kind in ("last", "at")]
     return ",".join(f"{i.axis.name}={i!r}" for i in fixed) if fixed and not a.carries else ""
@@ -110,7 +117,7 @@ def _loop(
     scene: Scene,
     model: Model,
     at: Point,
-    a: Arrow,
+    a: Reading,
     side: int,
     depth: int,
     colours: Mapping[str, str],
@@ -129,15 +136,15 @@ def _loop(
     first = (out, (out[0] + side * 12, out[1] - 13 - 5 * depth), (sx, y - half - rise), (sx, y - half))
     second = ((sx, y + half), (sx, y + half + rise), (back[0] + side * 13, back[1] + 14 + 5 * depth), back)
     square = _square(scene, f"loop {a.source} {lags}", (sx, y), model, a, lags)
-    scene.connect(Edge((a.source, square), "", tone, carries=a.carries, arrow=False, path=first))
+    scene.connect(Connection((a.source, square), "", tone, carries=a.carries, arrow=False, path=first))
     scene.connect(
-        Edge(
+        Connection(
             (square, a.target), "", tone, () if alone else label, a.carries, path=second, title=said(model, a)
         )
     )
     if label and alone:
         w = labels.width(label, EDGE) / 2
-        scene.extra.append(Text((sx + side * (w + 1), y + half + rise + 2), label, EDGE, tone))
+        scene.extra.append(Words((sx + side * (w + 1), y + half + rise + 2), label, EDGE, tone))
 
 
 def _register(
@@ -145,7 +152,7 @@ def _register(
     model: Model,
     places: Mapping[str, Point],
     source: str,
-    group: list[Arrow],
+    group: list[Reading],
     side: int,
     wire: int,
     colours: Mapping[str, str],
@@ -175,16 +182,16 @@ def _register(
         (x, here[1] + bend),
         *line((x, here[1] + bend), stop)[1:],
     )
-    scene.connect(Edge((source, square), "", tone, arrow=False, path=path))
+    scene.connect(Connection((source, square), "", tone, arrow=False, path=path))
     for a in group:
         own, label, hint = looks(model, a, colours)
         ends = (square, a.target)
         scene.connect(
-            Edge(ends, "", own if own != "ink" else tone, label, a.carries, hint, title=said(model, a))
+            Connection(ends, "", own if own != "ink" else tone, label, a.carries, hint, title=said(model, a))
         )
 
 
-def _square(scene: Scene, name: str, at: Point, model: Model, a: Arrow, lags: tuple[int, ...]) -> str:
+def _square(scene: Scene, name: str, at: Point, model: Model, a: Reading, lags: tuple[int, ...]) -> str:
     name = f"delay {name}"
     lag = max(lags, key=abs)
     scene.add(Box(at, SQUARE, SQUARE, "ink", name=name, title=f"delay of {_steps(lags, model, a)}", corner=0))
@@ -193,11 +200,11 @@ def _square(scene: Scene, name: str, at: Point, model: Model, a: Arrow, lags: tu
     beside += [axes[lags.index(lag)].name] if len(axes) > 1 else []
     if beside:
         up = (at[0] + 8, at[1] - 9)
-        scene.extra.append(Text(up, labels.expression(" ".join(beside)), 11.0, anchor="start"))
+        scene.extra.append(Words(up, labels.expression(" ".join(beside)), 11.0, anchor="start"))
     return name
 
 
-def _steps(lags: tuple[int, ...], model: Model, a: Arrow) -> str:
+def _steps(lags: tuple[int, ...], model: Model, a: Reading) -> str:
     axes = model.variables[a.source].axes
     parts = [
         f"{abs(n)} step{'s' if abs(n) > 1 else ''} along {axis.name}"
@@ -206,21 +213,3 @@ def _steps(lags: tuple[int, ...], model: Model, a: Arrow) -> str:
         if n
     ]
     return " and ".join(parts)
-
-
-def said(model: Model, a: Arrow) -> str:
-    """An arrow in words."""
-    source = model.variables.get(a.source) or model.boundaries.get(a.source)
-    pairs = zip(a.at, source.axes if source else (), strict=False)
-    index = ", ".join(f"all {axis.name}" if i is None else repr(i) for i, axis in pairs)
-    through = f" through {', '.join(a.carries)}" if a.carries else ""
-    return f"{a.target} reads {a.source}{f'[{index}]' if index else ''}{through}"
-
-
-def describe(model: Model) -> str:
-    """The picture in words, for those who cannot see it."""
-    roles: dict[str, list[str]] = {}
-    for v in model.variables.values():
-        roles.setdefault(v.role, []).append(v.name)
-    things = "; ".join(f"{role}: {', '.join(names)}" for role, names in roles.items())
-    return f"{things}. " + ". ".join(said(model, a) for a in model.arrows)

@@ -5,12 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PITCH = 104.0  # from column to column
+
 ROW = 66.0  # from row to row
+
 RADIUS = 21.0  # of a variable
+
 SQUARE = 11.0  # the delay
+
 HEAD = 7.0  # length of an arrowhead
+
 FONTS = "'STIX Two Text','Cambria','Times New Roman','Liberation Serif',Times,serif"
+
 MATH = 17.0  # size of a variable's letter
+
 EDGE = 14.0  # size of a letter beside an edge
 
 
@@ -59,3 +66,9 @@ def tone(name: str) -> Tone:
     if name.startswith("#"):
         return Tone(name, "#1A202C", name, "#1A202C")
     return TONES[name]
+
+
+def number(value: float) -> str:
+    """A coordinate: two decimals, none where they are zero."""
+    text = f"{value:.2f}".rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text

@@ -7,31 +7,21 @@ layout runs in the browser. Data stands in a JSON block in which no tag can begi
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib import resources
 from string import Template
 
-from viz.drawing import Box, Circle, Drawing, Path, walk
-from viz.svg import escape
-from viz.svg import render as svg
+from viz.shapes.figures import Box, Circle, Path, walk
+from viz.shapes.picture import Page, Picture
+from viz.writers.svg import escape
+from viz.writers.svg import render as svg
 
 
-@dataclass(frozen=True)
-class Page:
-    """What a page shows beside its picture: the other form, and facts by name of a disc."""
-
-    folded: Drawing | None = None
-    unfolded: Drawing | None = None
-    facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-
-
-def render(drawing: Drawing) -> str:
+def render(picture: Picture) -> str:
     """The page."""
-    page = drawing.page() if drawing.page is not None else Page(unfolded=drawing)
+    page = picture.page() if picture.page is not None else Page(unfolded=picture)
     views = [(name, d) for name, d in (("folded", page.folded), ("unfolded", page.unfolded)) if d is not None]
-    main = page.unfolded or page.folded or drawing
-    start = "unfolded" if page.unfolded is not None and page.folded is not drawing else views[0][0]
+    main = page.unfolded or page.folded or picture
+    start = "unfolded" if page.unfolded is not None and page.folded is not picture else views[0][0]
     params = list(dict.fromkeys(p for s in _paths(main) for p in s.carries))
     data = {"facts": page.facts, "order": order(page.unfolded) if page.unfolded else [], "start": start}
     figures = "\n".join(
@@ -51,7 +41,7 @@ def render(drawing: Drawing) -> str:
         else ""
     )
     return Template(_file("page.html")).substitute(
-        title=escape(drawing.title),
+        title=escape(picture.title),
         style=_file("page.css"),
         switch=switch,
         chips=f'<span role="group" aria-label="Parameters">{chips}</span>' if chips else "",
@@ -64,7 +54,7 @@ def render(drawing: Drawing) -> str:
 
 def _file(name: str) -> str:
     """The page's own template, style sheet and script, which lie beside this module."""
-    return resources.files("viz").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("viz.writers").joinpath(name).read_text(encoding="utf-8")
 
 
 def embedded(data: object) -> str:
@@ -73,18 +63,18 @@ def embedded(data: object) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _paths(drawing: Drawing) -> list[Path]:
-    return [s for s, _ in walk(drawing.parts) if isinstance(s, Path)]
+def _paths(picture: Picture) -> list[Path]:
+    return [s for s, _ in walk(picture.parts) if isinstance(s, Path)]
 
 
-def order(drawing: Drawing) -> list[list[str]]:
+def order(picture: Picture) -> list[list[str]]:
     """The discs in the order they are computed: by longest paths along the edges, one wave a
     place of the slider."""
-    names = [s.name for s, _ in walk(drawing.parts) if isinstance(s, Circle | Box) and s.name]
+    names = [s.name for s, _ in walk(picture.parts) if isinstance(s, Circle | Box) and s.name]
     known = set(names)
     into: dict[str, list[str]] = {n: [] for n in names}
     out: dict[str, list[str]] = {n: [] for n in names}
-    for p in _paths(drawing):
+    for p in _paths(picture):
         a, b = p.ends
         if a in known and b in known and a != b:
             into[b].append(a)

@@ -8,13 +8,15 @@ from unfold.core.leaves import Constant, Input, Param, Symbol
 from unfold.core.node import Node
 from unfold.core.system import System
 from unfold.ops.time.delays import Delay
-from viz import labels
-from viz.drawing import Box, Circle, Drawing
-from viz.parts import SILENT, label
-from viz.scene import Edge, Scene
-from viz.style import RADIUS, SQUARE
+from viz.drawing import Drawing
+from viz.layouts.scene import Connection, Scene
+from viz.model.parts import SILENT, label
+from viz.shapes import labels
+from viz.shapes.figures import Box, Circle
+from viz.shapes.style import RADIUS, SQUARE
 
 MOST = 400  # operations; beyond that nobody can read it
+
 ACROSS, UP = 66.0, 62.0
 
 
@@ -38,7 +40,7 @@ def draw(graph: System, title: str = "") -> Drawing:
     for n in nodes:
         for u in dict.fromkeys(sources[n]):
             tone = "recur" if isinstance(n.op, Delay) or isinstance(u.op, Delay) else "ink"
-            scene.connect(Edge((names[u], names[n]), "", tone, arrow=not isinstance(n.op, Delay)))
+            scene.connect(Connection((names[u], names[n]), "", tone, arrow=not isinstance(n.op, Delay)))
     words = ", ".join(labels.plain(label(n)) for n in nodes if not n.op.leaf)
     return scene.drawing(title or "Computational graph", f"Operations: {words}")
 

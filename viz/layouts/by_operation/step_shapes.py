@@ -8,23 +8,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from viz import labels
-from viz.drawing import Box, Circle, Path, Point, Shape, Text, polyline
-from viz.parts import Cell, Part, Port
-from viz.rails import BUS, LEVEL, SLOT, Rails, half
-from viz.style import MATH
+from viz.layouts.by_operation.rails import BUS, LEVEL, SLOT, Rails, half
+from viz.model.parts import Operation, Port, StepOperations
+from viz.shapes import labels
+from viz.shapes.curves import Point, polyline
+from viz.shapes.figures import Box, Circle, Path, Shape, Words
+from viz.shapes.style import MATH
 
 PAD = 52.0  # from the outermost part to the edge of the step
+
 HEIGHT = 13.0  # half the height of a box
+
 COLOURS = ("recur", "recur4", "recur2", "recur3", "out")
+
 Segment = tuple[Point, Point, str]
 
 
 @dataclass
-class Step:
+class StepShapes:
     """The shapes of one step around its own origin: x from the first part, y downwards."""
 
-    cell: Cell
+    cell: StepOperations
     plan: Rails
     roles: Mapping[str, str]
     strokes: list[Path] = field(default_factory=list)
@@ -350,11 +354,11 @@ class Step:
         shapes += [self._note(p) for p in self.cell.parts.values() if p.note]
         return tuple(shapes)
 
-    def _note(self, p: Part) -> Text:
+    def _note(self, p: Operation) -> Words:
         x, y = self.at(p.key)
         w = half(self.plan, p.key)
         place = (x + w + 3, y + HEIGHT + 5) if p.layer else (x + w * 0.72 + 3, y - HEIGHT - 2)
-        return Text(place, p.note, 11.5, "ink", "start")
+        return Words(place, p.note, 11.5, "ink", "start")
 
     def frame(self) -> Box:
         top, bottom = -self.plan.top - 30, self.low + 12

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from viz.labels import width
-from viz.parts import Cell, Port
+from viz.model.parts import Port, StepOperations
+from viz.shapes.labels import width
 
 SLOT, LEVEL = 62.0, 58.0
+
 BUS = 15.0  # between lines that run below the gates
 
 
@@ -21,7 +22,7 @@ BUS = 15.0  # between lines that run below the gates
 class Rails:
     """x from the left and y upwards of every part; the height of every port's line."""
 
-    cell: Cell
+    cell: StepOperations
     x: dict[str, float] = field(default_factory=dict)
     row: dict[str, float] = field(default_factory=dict)
     rails: dict[str, list[str]] = field(default_factory=dict)  # port -> parts on its rail
@@ -36,7 +37,7 @@ class Rails:
         return LEVEL * self.row[key]
 
 
-def layout(cell: Cell) -> Rails:
+def layout(cell: StepOperations) -> Rails:
     """The plan of one step."""
     plan = Rails(cell)
     _choose_rails(plan)
@@ -64,7 +65,7 @@ def _choose_rails(plan: Rails) -> None:
             taken.update(path)
 
 
-def _path(cell: Cell, port: Port, taken: set[str]) -> list[str]:
+def _path(cell: StepOperations, port: Port, taken: set[str]) -> list[str]:
     """The shortest way from a port to what makes its next value; through gates only if the
     port has no other reader."""
     alone = len(cell.readers(port.key)) == 1
@@ -130,7 +131,7 @@ def _rows(plan: Rails) -> None:
 
 
 def _rank(
-    cell: Cell,
+    cell: StepOperations,
     members: list[str],
     up: list[str],
     below: dict[str, set[str]],
@@ -156,7 +157,7 @@ def _separate(plan: Rails, rows: dict[str, float]) -> None:
         rows.update(dict.fromkeys(keys, row))
 
 
-def _above(cell: Cell, key: str) -> set[str]:
+def _above(cell: StepOperations, key: str) -> set[str]:
     found: set[str] = set()
     waiting = [key]
     while waiting:
@@ -264,7 +265,7 @@ def _lanes(plan: Rails) -> None:
     plan.bottom = low
 
 
-def together(keys: Iterable[str], cell: Cell) -> dict[tuple[str, ...], list[str]]:
+def together(keys: Iterable[str], cell: StepOperations) -> dict[tuple[str, ...], list[str]]:
     """Sources with the same readers, which may share a line."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for k in keys:

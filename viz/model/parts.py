@@ -10,15 +10,16 @@ from unfold.core.leaves import Constant, Input, Param, Symbol
 from unfold.core.node import Node
 from unfold.core.system import System, postorder
 from unfold.ops.time.delays import At, Delay
-from viz import labels
-from viz.labels import Label
+from viz.shapes import labels
+from viz.shapes.labels import Label
 
 SILENT = {"broadcast_to", "reshape", "cast", "pick", "collect", "expand_dims"}  # moved data, nothing to draw
+
 MANY = 12  # operations in a step beyond which gates are drawn as one box
 
 
 @dataclass(frozen=True)
-class Part:
+class Operation:
     """One box: an operation, or an activation with the affine map below it."""
 
     key: str
@@ -42,10 +43,10 @@ class Port:
 
 
 @dataclass(frozen=True)
-class Cell:
+class StepOperations:
     """One step. Parts stand in an order in which they can be computed."""
 
-    parts: Mapping[str, Part]
+    parts: Mapping[str, Operation]
     ports: Mapping[str, Port]
     inputs: Mapping[str, Node]
     outputs: Mapping[str, str] = field(default_factory=dict)  # name -> part
@@ -54,25 +55,25 @@ class Cell:
         return [p.key for p in self.parts.values() if key in p.sources]
 
 
-def cell(graph: System, fused: bool | None = None) -> Cell:
+def cell(graph: System, fused: bool | None = None) -> StepOperations:
     """The parts of one step of a graph over at most one axis. `fused` draws an activation and
     its affine map as one box (by default where a step has many operations)."""
-    whole = _Reader(graph, False).read()
+    whole = _StepReader(graph, False).read()
     if fused is False or (fused is None and len(whole.parts) <= MANY):
         return whole
-    return _Reader(graph, True).read()
+    return _StepReader(graph, True).read()
 
 
-class _Reader:
+class _StepReader:
     def __init__(self, graph: System, fused: bool) -> None:
         self.graph, self.fused = graph, fused
-        self.parts: dict[str, Part] = {}
+        self.parts: dict[str, Operation] = {}
         self.ports: dict[str, Port] = {}
         self.inputs: dict[str, Node] = {}
         self.key: dict[Node, str] = {}
         self.pending: list[tuple[str, Node, int, str]] = []
 
-    def read(self) -> Cell:
+    def read(self) -> StepOperations:
         """Outwards from what the states are, then from the outputs."""
         delayed = [n.inputs[0] for n in self.graph.order if isinstance(n.op, Delay)]
         states = [self._behind(u) for u in delayed if isinstance(self._behind(u).op, Symbol) or u.inputs]
@@ -87,7 +88,7 @@ class _Reader:
             self.ports[key] = Port(key, name, lag, self.key.get(self._body(source), ""))
         made = {name: self.key[self._body(n)] for name, n in outputs.items() if self._body(n) in self.key}
         order = {k: n for n, k in enumerate(self.parts)}
-        return Cell(_topological(self.parts, order), self.ports, self.inputs, made)
+        return StepOperations(_topological(self.parts, order), self.ports, self.inputs, made)
 
     def _behind(self, node: Node) -> Node:
         """Through silent operations."""
@@ -179,7 +180,7 @@ class _Reader:
         note = labels.math(name) if name else ()
         if not gate and not layer and params and not name:
             note = labels.math(params[0])
-        self.parts[key] = Part(
+        self.parts[key] = Operation(
             key,
             node,
             label(node, params, gate),
@@ -223,14 +224,14 @@ def label(node: Node, params: list[str] | None = None, gate: bool = False) -> La
     op = node.op
     params = [str(u.op) for u in node.inputs if isinstance(u.op, Param)] if params is None else params
     if op.name == "contract" and not gate:
-        return (*labels.math(params[0]), labels.Run("·")) if params else labels.upright("·")
+        return (*labels.math(params[0]), labels.Letters("·")) if params else labels.upright("·")
     if op.name == "take" and params:
-        return (*labels.math(params[0]), labels.Run("[·]"))
+        return (*labels.math(params[0]), labels.Letters("[·]"))
     if gate and op.name in ("add", "contract"):
         wide = [p for p in params if p in _matrices(node)]
-        return (*labels.math((wide or params)[0]), labels.Run("·"))
+        return (*labels.math((wide or params)[0]), labels.Letters("·"))
     if isinstance(op, At):
-        return (labels.Run("["), *labels.expression(repr(op.index)), labels.Run("]"))
+        return (labels.Letters("["), *labels.expression(repr(op.index)), labels.Letters("]"))
     constant = next((u for u in node.inputs if isinstance(u.op, Constant) and not u.shape), None)
     if op.name == "subtract" and constant is not None and node.inputs[0] is constant:
         return labels.upright(f"{constant.op}−".replace(".−", "−").replace(".0−", "−"))
@@ -248,9 +249,9 @@ def _matrices(node: Node) -> set[str]:
     }
 
 
-def _topological(parts: Mapping[str, Part], order: Mapping[str, int]) -> dict[str, Part]:
+def _topological(parts: Mapping[str, Operation], order: Mapping[str, int]) -> dict[str, Operation]:
     """Parts after their sources, otherwise as they came."""
-    done: dict[str, Part] = {}
+    done: dict[str, Operation] = {}
     stack = [(k, False) for k in sorted(parts, key=lambda k: -order[k])]
     seen: set[str] = set()
     while stack:

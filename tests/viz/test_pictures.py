@@ -12,8 +12,9 @@ import pytest
 import unfold as uf
 import viz
 from unfold.core.errors import UnfoldError
-from viz.drawing import Box, Circle, Path, Repeat, Text, flatten, walk
-from viz.labels import plain
+from viz.shapes.curves import flatten
+from viz.shapes.figures import Box, Circle, Path, Repeat, Words, walk
+from viz.shapes.labels import plain
 
 SYSTEMS = uf.systems.all()
 SIZES = {"i": 4, "j": 3, "t": 5, "k": 3, "m": 4}
@@ -70,7 +71,7 @@ def test_no_edge_runs_through_a_circle_that_it_does_not_join(name):
 def test_letters_stay_off_circles_and_off_each_other(name):
     for drawing in variable_pictures(SYSTEMS[name]):
         found = []
-        for s, (x, y) in placed(drawing, Text):
+        for s, (x, y) in placed(drawing, Words):
             l, t, r, b = s.bounds
             dx, dy = x - s.at[0], y - s.at[1]
             found.append((s, (l + dx, t + dy + 2, r + dx, b + dy - 2)))
@@ -167,7 +168,7 @@ def test_a_grid_is_a_lattice():
 def test_a_batch_is_drawn_once_on_its_plate():
     drawing = viz.draw(SYSTEMS["rnn"]().batch("n"))
     assert set(circles(drawing)) == set(circles(viz.draw(SYSTEMS["rnn"]())))
-    assert "for every n" in [plain(s.label) for s, _ in placed(drawing, Text)]
+    assert "for every n" in [plain(s.label) for s, _ in placed(drawing, Words)]
 
 
 def test_adjoints_stand_beside_their_variables_and_flow_back_in_time():
@@ -199,19 +200,19 @@ def test_the_size_of_every_adjoint_is_shown_as_colour_and_as_a_number(run):
     drawing = viz.draw(run.graph, run=run, show="adjoint")
     tones = {k: c.tone for k, (_, c) in circles(drawing).items()}
     assert all(tones[f"h@{t}"].startswith("#") for t in range(1, 7))
-    numbers = [plain(s.label) for s, _ in placed(drawing, Text)]
+    numbers = [plain(s.label) for s, _ in placed(drawing, Words)]
     assert f"{np.sqrt(np.mean(run.adjoint['h', 3] ** 2)):.2g}" in numbers
 
 
 def test_shapes_are_written_at_the_circles(run):
-    numbers = [plain(s.label) for s, _ in placed(viz.draw(run.graph, run=run, show="shapes"), Text)]
+    numbers = [plain(s.label) for s, _ in placed(viz.draw(run.graph, run=run, show="shapes"), Words)]
     assert numbers.count("4") == 6
 
 
 def test_a_vanishing_and_an_exploding_value_keep_a_mark_of_their_own():
     drawing = viz.draw(SYSTEMS["rnn"]().unfold(t=3))
     shown = viz.heat(drawing, {"h@1": 0.0, "h@2": math.inf, "h@3": math.nan}, "norm")
-    assert {"0", "∞", "NaN"} <= {plain(s.label) for s, _ in placed(shown, Text)}
+    assert {"0", "∞", "NaN"} <= {plain(s.label) for s, _ in placed(shown, Words)}
     shown.svg()
 
 
@@ -227,7 +228,7 @@ def test_the_culprit_of_a_failed_check_is_red(run):
     report = uf.check(run.graph, "loss", gradients={**wrong, "W": -wrong["W"]}, **dict(run.bound.arrays))
     assert not report.ok
     drawing = viz.draw(run.graph.unfold(t=6), report=report)
-    words = [plain(s.label) for s, _ in placed(drawing, Text) if s.tone == "wrong"]
+    words = [plain(s.label) for s, _ in placed(drawing, Words) if s.tone == "wrong"]
     assert words
     assert words[0].startswith("WRONG: dloss/dW")
     assert {p.ends for p, _ in strokes(drawing) if p.tone == "wrong"} >= {("h@1", "h@2"), ("h@5", "h@6")}
@@ -237,7 +238,7 @@ def test_a_culprit_among_the_steps_left_out_marks_the_ellipsis(run):
     report = uf.check(run.graph, "loss", **dict(run.bound.arrays))
     wrong = replace(report, verdict="WRONG", operation="tanh", equation="h[t] = tanh(...)", steps=(2, 11))
     drawing = viz.draw(run.graph.unfold(t=20), report=wrong)
-    red = {s.name for s, _ in placed(drawing, Circle, Text) if s.tone == "wrong"}
+    red = {s.name for s, _ in placed(drawing, Circle, Words) if s.tone == "wrong"}
     assert red == {"h@2", "h@…", ""}  # and the words below
 
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import graphviz  # type: ignore[import-untyped]
-
 from unfold.core.errors import UnfoldError
-from viz.drawing import Box, Circle, Drawing, Path, Point, Text, toward, walk
-from viz.labels import Run, fitted, plain
-from viz.style import tone
-from viz.svg import number
+from viz.shapes.curves import Point, toward
+from viz.shapes.figures import Box, Circle, Path, Words, walk
+from viz.shapes.labels import Letters, fitted, plain
+from viz.shapes.picture import Picture
+from viz.shapes.style import number, tone
 
 FACE, SLANTED = "Times-Roman", "Times-Italic"
+
 ARROW = 0.7
 
 
@@ -28,27 +28,27 @@ def quote(text: str) -> str:
     return '"' + kept.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def render(drawing: Drawing) -> str:
+def render(picture: Picture) -> str:
     """The DOT text."""
-    left, top, right, bottom = drawing.bounds
+    left, top, right, bottom = picture.bounds
 
     def place(p: Point) -> Point:
         return p[0] - left, bottom - p[1]
 
-    shapes = list(walk(drawing.parts))
+    shapes = list(walk(picture.parts))
     framed = any(isinstance(s, Box) and s.tone.startswith("cell") for s, _ in shapes)  # behind the edges
     lines = [
         "digraph {",
         f"\tgraph [layout=nop2, splines=line, bgcolor={quote('#FFFFFF')}, pad=0.1,"
         f" outputorder={'nodesfirst' if framed else 'edgesfirst'},"
-        f" bb={quote(f'0,0,{number(right - left)},{number(bottom - top)}')}, comment={quote(drawing.title)}]",
+        f" bb={quote(f'0,0,{number(right - left)},{number(bottom - top)}')}, comment={quote(picture.title)}]",
         f"\tnode [fixedsize=true, fontname={quote(FACE)}, penwidth=1.2, style=filled, margin=0]",
         f"\tedge [fontname={quote(FACE)}, arrowsize={ARROW}]",
     ]
     ids: dict[str, str] = {}
     strokes: list[str] = []
     for shape, (dx, dy) in shapes:
-        if isinstance(shape, Circle | Box | Text):
+        if isinstance(shape, Circle | Box | Words):
             at = place((shape.at[0] + dx, shape.at[1] + dy))
             own = f"n{len(ids)}"
             ids[f"{shape.name}|{dx},{dy}" if shape.name else own] = own
@@ -73,15 +73,15 @@ def _at(p: Point) -> str:
     return f"{number(p[0])},{number(p[1])}"
 
 
-def _node(shape: Circle | Box | Text, at: Point) -> str:
+def _node(shape: Circle | Box | Words, at: Point) -> str:
     t = tone(shape.tone)
     text = plain(shape.label)  # on one line, so smaller where it must fit
     room = 2 * shape.r - 8 if isinstance(shape, Circle) else 1e9
-    size = fitted((Run(text),), shape.size, room)
+    size = fitted((Letters(text),), shape.size, room)
     out = {"label": quote(text), "fontsize": number(size)}
     if shape.label and all(r.italic for r in shape.label if not r.shift):
         out["fontname"] = quote(SLANTED)
-    if isinstance(shape, Text):
+    if isinstance(shape, Words):
         l, _, r, _ = shape.bounds
         at = (at[0] + (l + r) / 2 - shape.at[0], at[1])
         w, h, form, style = r - l, 1.3 * shape.size, "plaintext", ""
@@ -113,10 +113,12 @@ def _edge(shape: Path, points: Sequence[Point]) -> str:
     return ", ".join(parts)
 
 
-def pipe(drawing: Drawing, format: str) -> bytes:
+def pipe(picture: Picture, format: str) -> bytes:
     """The picture as pdf or png, by the Graphviz program."""
+    import graphviz  # type: ignore[import-untyped]
+
     try:
-        source = graphviz.Source(render(drawing), engine="neato")
+        source = graphviz.Source(render(picture), engine="neato")
         data: bytes = source.pipe(format=format, quiet=True)
         return data
     except graphviz.ExecutableNotFound:

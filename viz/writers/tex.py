@@ -6,10 +6,11 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from viz.drawing import Box, Circle, Drawing, Path, Point, Text, pieces, straight, walk
-from viz.labels import GREEK, Label
-from viz.style import tone
-from viz.svg import number
+from viz.shapes.curves import Point, pieces, straight
+from viz.shapes.figures import Box, Circle, Path, Words, walk
+from viz.shapes.labels import GREEK, Label
+from viz.shapes.picture import Picture
+from viz.shapes.style import number, tone
 
 _SPECIAL = {c: f"\\{c}" for c in "#$%&_{}"} | {
     "\\": r"\textbackslash{}",
@@ -18,6 +19,7 @@ _SPECIAL = {c: f"\\{c}" for c in "#$%&_{}"} | {
     "<": r"\ensuremath{<}",
     ">": r"\ensuremath{>}",
 }
+
 _COMMANDS = {v: f"\\{k}" for k, v in GREEK.items() if k not in ("omicron",)} | {
     "\u2212": "-",
     "…": r"\dots ",
@@ -45,20 +47,20 @@ _COMMANDS = {v: f"\\{k}" for k, v in GREEK.items() if k not in ("omicron",)} | {
 }
 
 
-def render(drawing: Drawing) -> str:
+def render(picture: Picture) -> str:
     """The picture as TikZ; one unit is a point."""
     colours: dict[str, str] = {}
     body: list[str] = []
-    shapes = list(walk(drawing.parts))
+    shapes = list(walk(picture.parts))
     for shape, at in shapes:
         if isinstance(shape, Path):
             body.append(_path(shape, at, colours))
-        elif isinstance(shape, Circle | Box | Text):
+        elif isinstance(shape, Circle | Box | Words):
             body.append(_node(shape, at, colours))
     defined = [f"\\definecolor{{{name}}}{{HTML}}{{{value}}}" for value, name in colours.items()]
     return "\n".join(
         [
-            f"% {_comment(drawing.title)}",
+            f"% {_comment(picture.title)}",
             *defined,
             "\\begin{tikzpicture}[x=1pt,y=-1pt,>=latex,line width=0.9pt,every node/.style={inner sep=0pt}]",
             *body,
@@ -68,10 +70,10 @@ def render(drawing: Drawing) -> str:
     )
 
 
-def document(drawing: Drawing) -> str:
+def document(picture: Picture) -> str:
     """A whole file that compiles by itself."""
     head = "\\documentclass[border=4pt]{standalone}\n\\usepackage{amssymb}\n\\usepackage{tikz}\n"
-    return f"{head}\\begin{{document}}\n{render(drawing)}\\end{{document}}\n"
+    return f"{head}\\begin{{document}}\n{render(picture)}\\end{{document}}\n"
 
 
 def escape(text: str) -> str:
@@ -116,12 +118,12 @@ def _colour(value: str, colours: dict[str, str]) -> str:
     return colours.setdefault(value.lstrip("#").upper(), f"unfold{len(colours)}")
 
 
-def _node(shape: Circle | Box | Text, at: Point, colours: dict[str, str]) -> str:
+def _node(shape: Circle | Box | Words, at: Point, colours: dict[str, str]) -> str:
     t = tone(shape.tone)
     x, y = number(shape.at[0] + at[0]), number(shape.at[1] + at[1])
     size = number(shape.size)
     font = f"\\fontsize{{{size}}}{{{size}}}\\selectfont {_label(shape.label)}"
-    if isinstance(shape, Text):
+    if isinstance(shape, Words):
         anchor = {"start": ",anchor=west", "middle": "", "end": ",anchor=east"}[shape.anchor]
         return f"\\node[text={_colour(t.stroke, colours)}{anchor}] at ({x},{y}) {{{font}}};"
     look = f"fill={_colour(t.fill, colours)},draw={_colour(t.stroke, colours)}"

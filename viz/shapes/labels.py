@@ -12,15 +12,20 @@ _LETTERS = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau "
     "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
 )
+
 GREEK = dict(zip(_LETTERS.split(), "αβγδεζηθικλμνξοπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ", strict=True))
+
 HATS = {"hat": "\u0302", "bar": "\u0304", "tilde": "\u0303", "dot": "\u0307"}
+
 SMALL = 0.68  # size of a raised or lowered run
+
 RAISE, LOWER = -0.42, 0.22  # in em
+
 LONGEST = 14
 
 
 @dataclass(frozen=True)
-class Run:
+class Letters:
     """Text of one style: `shift` is 1 for a superscript, -1 for a subscript."""
 
     text: str
@@ -28,14 +33,14 @@ class Run:
     shift: int = 0
 
 
-Label = tuple[Run, ...]
+Label = tuple[Letters, ...]
 
 
 @lru_cache(maxsize=4096)
 def math(name: str, sup: str = "", sub: str = "") -> Label:
     """A variable's label: `math("h1", sup="t-1")` is h, 1 lowered, (t−1) raised."""
     base, index = _split(name)
-    runs = [Run(base, italic=_slanted(base))]
+    runs = [Letters(base, italic=_slanted(base))]
     lowered = ",".join(p for p in (index, sub) if p)
     if lowered:
         runs += [replace(r, shift=-1) for r in expression(lowered)]
@@ -46,21 +51,21 @@ def math(name: str, sup: str = "", sub: str = "") -> Label:
 
 def upright(text: str) -> Label:
     """A word or symbol as it stands."""
-    return (Run(_short(text)),) if text else ()
+    return (Letters(_short(text)),) if text else ()
 
 
 @lru_cache(maxsize=4096)
 def expression(text: str) -> Label:
     """An index such as (t-1): letters italic, digits and signs upright, − for minus."""
     parts = re.findall(r"[^\W\d_]+|[\W\d_]+", text.replace("-", "\u2212").replace(" ", ""))
-    return tuple(Run(_glyph(p), italic=_slanted(_glyph(p)) and p[0].isalpha()) for p in parts)
+    return tuple(Letters(_glyph(p), italic=_slanted(_glyph(p)) and p[0].isalpha()) for p in parts)
 
 
 def join(labels: list[Label], between: str = ",\u00a0") -> Label:
     """Labels in a row."""
-    out: list[Run] = []
+    out: list[Letters] = []
     for k, label in enumerate(labels):
-        out += ([Run(between)] if k else []) + list(label)
+        out += ([Letters(between)] if k else []) + list(label)
     return tuple(out)
 
 

@@ -11,33 +11,23 @@ import json
 import math
 from collections.abc import Iterable
 
-from viz.drawing import (
-    Box,
-    Circle,
-    Drawing,
-    Group,
-    Path,
-    Point,
-    Shape,
-    Text,
-    pieces,
-    straight,
-    toward,
-)
-from viz.labels import LOWER, RAISE, SMALL, Label
-from viz.style import FONTS, HEAD, tone
+from viz.shapes.curves import Point, pieces, straight, toward
+from viz.shapes.figures import Box, Circle, Group, Path, Shape, Words
+from viz.shapes.labels import LOWER, RAISE, SMALL, Label
+from viz.shapes.picture import Picture
+from viz.shapes.style import FONTS, HEAD, number, tone
 
 
-def render(drawing: Drawing, theme: str = "auto", prefix: str | None = None) -> str:
+def render(picture: Picture, theme: str = "auto", prefix: str | None = None) -> str:
     """The picture as SVG. `theme` is "light", "dark", or "auto" (what the reader prefers);
     `prefix` starts every id (by default a digest of the picture)."""
-    writer = _Writer(theme)
-    body = writer.shapes(drawing.parts)
+    writer = _SvgWriter(theme)
+    body = writer.shapes(picture.parts)
     left, top, right, bottom = (
-        math.floor(v) if k < 2 else math.ceil(v) for k, v in enumerate(drawing.bounds)
+        math.floor(v) if k < 2 else math.ceil(v) for k, v in enumerate(picture.bounds)
     )
     w, h = right - left, bottom - top
-    digest = hashlib.sha256(f"{drawing.title}|{drawing.desc}|{body}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{picture.title}|{picture.desc}|{body}".encode()).hexdigest()
     own = prefix if prefix is not None else f"u{digest[:8]}"
     ids = f"{own}-title {own}-desc"
     head = (
@@ -47,8 +37,8 @@ def render(drawing: Drawing, theme: str = "auto", prefix: str | None = None) -> 
     paper = f'<rect x="{left}" y="{top}" width="{w}" height="{h}"{writer.paint("paper", True, False)}/>'
     lines = [
         head,
-        f'<title id="{escape(own)}-title">{escape(drawing.title)}</title>',
-        f'<desc id="{escape(own)}-desc">{escape(drawing.desc)}</desc>',
+        f'<title id="{escape(own)}-title">{escape(picture.title)}</title>',
+        f'<desc id="{escape(own)}-desc">{escape(picture.desc)}</desc>',
         f"<style>{writer.sheet()}</style>" if theme == "auto" else "",
         f"<defs>{''.join(writer.defs)}</defs>" if writer.defs else "",
         paper,
@@ -74,13 +64,7 @@ def _allowed(code: int) -> bool:
     )
 
 
-def number(value: float) -> str:
-    """A coordinate: two decimals, none where they are zero."""
-    text = f"{value:.2f}".rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text
-
-
-class _Writer:
+class _SvgWriter:
     """Writes shapes; remembers the tones used and the parts to be repeated."""
 
     def __init__(self, theme: str) -> None:
@@ -146,7 +130,7 @@ class _Writer:
                 + (' stroke-width="1.2"/>' if p.outline else "/>")
             )
             return self._labelled(p, rect)
-        if isinstance(p, Text):
+        if isinstance(p, Words):
             return self.text(p.at, p.label, p.size, p.tone, p.anchor)
         if isinstance(p, Path):
             return self.path(p)

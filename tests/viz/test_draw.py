@@ -11,8 +11,8 @@ import unfold as uf
 import viz
 from unfold.core.errors import UnfoldError
 from unfold.transform.unfolding import unfold
-from viz.drawing import Circle, Path, walk
-from viz.variables import model
+from viz.model.found import model
+from viz.shapes.figures import Circle, Path, walk
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -71,7 +71,7 @@ def test_above_eight_columns_an_ellipsis_stands_for_the_middle():
 
 
 def test_no_edge_runs_through_a_variable_it_does_not_join():
-    from viz.drawing import flatten
+    from viz.shapes.curves import flatten
 
     t = uf.axis("t")
     h = uf.var("h", over=t)

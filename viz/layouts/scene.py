@@ -12,18 +12,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from viz.drawing import Box, Circle, Drawing, Path, Point, Shape, Text, flatten, line
-from viz.labels import Label, width
-from viz.style import EDGE, SQUARE
+from viz.drawing import Drawing
+from viz.shapes.curves import Point, flatten, line
+from viz.shapes.figures import Box, Circle, Path, Shape, Words
+from viz.shapes.labels import Label, width
+from viz.shapes.style import EDGE, SQUARE
 
 CELL = 64.0
+
 BOWS = (0.0, 16.0, -16.0, 28.0, -28.0, 42.0, -42.0, 58.0, -58.0, 78.0, -78.0, 104.0, -104.0, 140.0, -140.0)
+
 SPOTS = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.82, 0.18)
+
 Key = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
-class Edge:
+class Connection:
     """From one named shape to another; `path` is given, or found by `Scene.drawing`."""
 
     ends: tuple[str, str]
@@ -45,14 +50,14 @@ class Scene:
 
     def __init__(self) -> None:
         self.back: list[Shape] = []  # frames, behind everything
-        self.nodes: dict[str, Circle | Box | Text] = {}
-        self.edges: list[Edge] = []
+        self.nodes: dict[str, Circle | Box | Words] = {}
+        self.edges: list[Connection] = []
         self.extra: list[Shape] = []
 
-    def add(self, shape: Circle | Box | Text) -> None:
+    def add(self, shape: Circle | Box | Words) -> None:
         self.nodes[shape.name] = shape
 
-    def connect(self, edge: Edge) -> None:
+    def connect(self, edge: Connection) -> None:
         if edge.path or (edge.ends[0] in self.nodes and edge.ends[1] in self.nodes):
             self.edges.append(edge)
 
@@ -137,13 +142,13 @@ class Scene:
         return border(a, c), c, e, border(b, e)
 
     # ------------------------------------------------------------------ labels
-    def _labels(self, routed: dict[int, tuple[Point, ...]], grid: _Grid) -> list[Text]:
+    def _labels(self, routed: dict[int, tuple[Point, ...]], grid: _Grid) -> list[Words]:
         kinds: dict[Key, list[int]] = defaultdict(list)
         for n, e in enumerate(self.edges):
             if e.label:
                 (x0, y0), (x1, y1) = routed[n][0], routed[n][-1]
                 kinds[e.kind or f"#{n}", round(x1 - x0), round(y1 - y0)].append(n)
-        texts: list[Text] = []
+        texts: list[Words] = []
         for members in kinds.values():
             probe = sorted({members[0], members[len(members) // 2], members[-1]})
             label = self.edges[members[0]].label
@@ -155,13 +160,13 @@ class Scene:
                         best, cost = (s, side), total
             for n in members:
                 at = _beside(routed[n], label, *best)
-                text = Text(at, self.edges[n].label, EDGE, self.edges[n].tone)
+                text = Words(at, self.edges[n].label, EDGE, self.edges[n].tone)
                 texts.append(text)
                 grid.letters.append(text.bounds)
         return texts
 
     def _label_cost(self, path: Sequence[Point], label: Label, s: float, side: int, grid: _Grid) -> float:
-        l, t, r, b = Text(_beside(path, label, s, side), label, EDGE).bounds
+        l, t, r, b = Words(_beside(path, label, s, side), label, EDGE).bounds
         box = (l, t - (3.0 if any(run.shift > 0 for run in label) else 0.0), r, b)
         return grid.crowding(box) + 22 * abs(s - 0.5) + (0.0 if side > 0 else 3.0)
 
@@ -187,21 +192,21 @@ def _beside(path: Sequence[Point], label: Label, s: float, side: int) -> Point:
     return x + side * nx * reach, y + side * ny * reach
 
 
-def border(shape: Circle | Box | Text, to: Point) -> Point:
+def border(shape: Circle | Box | Words, to: Point) -> Point:
     """Where the stroke from a shape's middle towards a point leaves the shape."""
-    x, y = shape.at if not isinstance(shape, Text) else _middle(shape)
+    x, y = shape.at if not isinstance(shape, Words) else _middle(shape)
     dx, dy = to[0] - x, to[1] - y
     d = math.hypot(dx, dy) or 1.0
     if isinstance(shape, Circle):
         return x + dx / d * shape.r, y + dy / d * shape.r
     l, t, r, b = shape.bounds
-    gap = 5.0 if isinstance(shape, Text) else 0.0
+    gap = 5.0 if isinstance(shape, Words) else 0.0
     w, h = (r - l) / 2 + gap, (b - t) / 2
     s = min(w / abs(dx) if dx else math.inf, h / abs(dy) if dy else math.inf)
     return (x + dx * s, y + dy * s) if math.isfinite(s) else (x, y)
 
 
-def _middle(shape: Text) -> Point:
+def _middle(shape: Words) -> Point:
     l, t, r, b = shape.bounds
     return (l + r) / 2, (t + b) / 2
 
@@ -209,15 +214,15 @@ def _middle(shape: Text) -> Point:
 class _Grid:
     """What stands where, in square cells, so that every question looks at neighbours only."""
 
-    def __init__(self, nodes: dict[str, Circle | Box | Text]) -> None:
-        self.shapes: dict[tuple[int, int], list[tuple[str, Circle | Box | Text]]] = defaultdict(list)
+    def __init__(self, nodes: dict[str, Circle | Box | Words]) -> None:
+        self.shapes: dict[tuple[int, int], list[tuple[str, Circle | Box | Words]]] = defaultdict(list)
         self.dots: dict[tuple[int, int], list[Point]] = defaultdict(list)
         self.ink: set[tuple[int, int]] = set()
         self.letters: list[tuple[float, float, float, float]] = []
         for name, shape in nodes.items():
             self.place(name, shape)
 
-    def place(self, name: str, shape: Circle | Box | Text) -> None:
+    def place(self, name: str, shape: Circle | Box | Words) -> None:
         l, t, r, b = shape.bounds
         for i in range(int((l - 12) // CELL), int((r + 12) // CELL) + 1):
             for j in range(int((t - 12) // CELL), int((b + 12) // CELL) + 1):
@@ -272,14 +277,14 @@ def _dense(path: Sequence[Point]) -> list[Point]:
     return out
 
 
-def _inside(shape: Circle | Box | Text, p: Point, gap: float) -> bool:
+def _inside(shape: Circle | Box | Words, p: Point, gap: float) -> bool:
     if isinstance(shape, Circle):
         return math.dist(shape.at, p) < shape.r + gap
     l, t, r, b = shape.bounds
     return l - gap < p[0] < r + gap and t - gap < p[1] < b + gap
 
 
-def _touches(shape: Circle | Box | Text, box: tuple[float, float, float, float]) -> bool:
+def _touches(shape: Circle | Box | Words, box: tuple[float, float, float, float]) -> bool:
     l, t, r, b = box
     if isinstance(shape, Circle):
         x, y = min(max(shape.at[0], l), r), min(max(shape.at[1], t), b)

@@ -10,7 +10,9 @@ from unfold.core.axis import Axis, Index
 from unfold.core.leaves import Input, Named, Symbol
 from unfold.core.node import Node
 from unfold.core.system import System
-from viz.variables import Arrow, Model, Pattern, Variable, reads, with_roles
+from viz.model.found import reads
+from viz.model.roles import with_roles
+from viz.model.shown import Model, Pattern, Reading, Variable
 
 TIME = Axis("t")
 
@@ -34,7 +36,7 @@ def model(graph: System) -> tuple[Model, dict[Axis, int]] | None:
             boundaries[b.key] = b
         else:
             things.setdefault(label, Variable(label, (TIME,) if at else (), n, role))
-    arrows: dict[tuple[str, str, Pattern], Arrow] = {}
+    arrows: dict[tuple[str, str, Pattern], Reading] = {}
     for n in named:
         if isinstance(n.op, Symbol):
             for a in _arrows(n, graph.definitions[n], places, last):
@@ -68,18 +70,18 @@ def _last(places: dict[Node, tuple[int, ...]]) -> int:
     return min(tops.values())
 
 
-def _arrows(node: Node, body: Node, places: dict[Node, tuple[int, ...]], last: int) -> Iterable[Arrow]:
+def _arrows(node: Node, body: Node, places: dict[Node, tuple[int, ...]], last: int) -> Iterable[Reading]:
     at = places[node]
     inside = bool(at) and 1 <= at[0] <= last
     target = _label(node) if inside or not at else _key(node, at[0], last)
     for (leaf, _, _), carries in reads(body, ()).items():
         there = places[leaf]
         if not there:
-            yield Arrow(_label(leaf), target, (), carries)
+            yield Reading(_label(leaf), target, (), carries)
         elif inside:
-            yield Arrow(_label(leaf), target, (Index(TIME, "now", there[0] - at[0]),), carries)
+            yield Reading(_label(leaf), target, (Index(TIME, "now", there[0] - at[0]),), carries)
         elif 1 <= there[0] <= last:
-            yield Arrow(_label(leaf), target, (Index(TIME, "at", there[0]),), carries)
+            yield Reading(_label(leaf), target, (Index(TIME, "at", there[0]),), carries)
 
 
 def _key(node: Node, at: int, last: int) -> str:
@@ -87,10 +89,10 @@ def _key(node: Node, at: int, last: int) -> str:
     return f"{_label(node)}[{index!r}]"
 
 
-def _whole(arrows: Iterable[Arrow], last: int) -> tuple[Arrow, ...]:
+def _whole(arrows: Iterable[Reading], last: int) -> tuple[Reading, ...]:
     """Reads of every single step become one read of all of them."""
-    kept: list[Arrow] = []
-    fixed: dict[tuple[str, str], list[Arrow]] = {}
+    kept: list[Reading] = []
+    fixed: dict[tuple[str, str], list[Reading]] = {}
     for a in arrows:
         if a.at and a.at[0] is not None and a.at[0].kind == "at":
             fixed.setdefault((a.source, a.target), []).append(a)

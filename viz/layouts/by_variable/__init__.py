@@ -1,0 +1,1 @@
+"""One circle a variable: what stands together, where, how it looks; cyclic and unfolded."""

@@ -1,0 +1,101 @@
+"""Which variables are drawn together: encoder, context and decoder side by side, each over its axes."""
+
+from __future__ import annotations
+
+from viz.layouts.by_variable.placing import state_height, step
+from viz.model.shown import Model
+from viz.shapes.style import PITCH, ROW
+
+
+# ---------------------------------------------------------------------- the cyclic picture
+def homes(model: Model) -> dict[str, tuple[str, ...]]:
+    """For each variable the axes of the group it is drawn with: its own, or, without an axis,
+    those of the only group that feeds or reads it; () for one that stands between groups."""
+    result: dict[str, tuple[str, ...]] = {}
+    for key, v in model.variables.items():
+        result[key] = tuple(a.name for a in v.axes)
+    for key, v in model.variables.items():
+        whole = [a.source for a in model.into(key) if None in a.at and len(_axes(model, a.source)) > 1]
+        if whole and v.role not in ("state", "reverse"):
+            result[key] = _axes(model, whole[0])  # a context stands with its weights
+        if not v.axes:
+            above = {h for k in _reach(model, key, back=True) if len(h := _axes(model, k)) == 1}
+            below = {h for k in _reach(model, key, back=False) if len(h := _axes(model, k)) == 1}
+            if len(below) == 1 and not above:
+                result[key] = next(iter(below))
+            elif (above or len(model.axes) > 1) and not below:
+                above = above or {h for k in _reach(model, key, back=True) if (h := _axes(model, k))}
+                result[key] = max(above, key=lambda h: _last(model, h), default=())
+    for key in reversed(list(model.variables)):
+        near = [result[a.target] for a in model.out_of(key) if a.target in result]
+        if not result[key] and near and all(near) and not model.into(key):
+            result[key] = near[0]
+    return result
+
+
+def _axes(model: Model, key: str) -> tuple[str, ...]:
+    v = model.variables.get(key) or model.boundaries[key]
+    name = model.variables.get(v.name, v)
+    return tuple(a.name for a in name.axes)
+
+
+def _last(model: Model, home: tuple[str, ...]) -> int:
+    keys = list(model.variables)
+    return max(n for n, k in enumerate(keys) if _axes(model, k) == home)
+
+
+def _reach(model: Model, key: str, back: bool) -> set[str]:
+    found: set[str] = set()
+    waiting = [key]
+    while waiting:
+        k = waiting.pop()
+        arrows = model.into(k) if back else model.out_of(k)
+        onward = [a.source if back else a.target for a in arrows]
+        if not back and k in model.boundaries:
+            onward.append(model.boundaries[k].name)
+        if back and k in model.variables:
+            onward += [b for b, v in model.boundaries.items() if v.name == k]
+        for n in onward:
+            if n not in found:
+                found.add(n)
+                waiting.append(n)
+    return found
+
+
+def groups(model: Model) -> dict[tuple[str, ...], list[str]]:
+    """Variables by home, the groups in order of dependence: encoder, context, decoder."""
+    home = homes(model)
+    members: dict[tuple[str, ...], list[str]] = {}
+    for key in model.variables:
+        members.setdefault(home[key], []).append(key)
+    before: dict[tuple[str, ...], set[tuple[str, ...]]] = {h: set() for h in members}
+    for a in model.arrows:
+        s, t = (_owner(model, k) for k in (a.source, a.target))
+        if home[s] != home[t]:
+            before[home[t]].add(home[s])
+    order: list[tuple[str, ...]] = []
+    while len(order) < len(members):
+        left = [h for h in members if h not in order]
+        order.append(min(left, key=lambda h: (len(before[h] - set(order) - {h}), -len(h))))
+    return {h: members[h] for h in order}
+
+
+def _owner(model: Model, key: str) -> str:
+    return model.boundaries[key].name if key in model.boundaries else key
+
+
+def place(model: Model) -> dict[str, tuple[float, float]]:
+    """Where every variable of the cyclic picture stands (y downwards)."""
+    places: dict[str, tuple[float, float]] = {}
+    parts = [(h, keys, step(model, keys)) for h, keys in groups(model).items()]
+    base = {h: state_height(model, keys, s) for h, keys, s in parts}
+    level = max(base.values(), default=0.0)
+    x = 0.0
+    for n, (h, keys, s) in enumerate(parts):
+        up = level - base[h] if len(h) == 1 or not model.axes else level + (ROW if h else 0.0)
+        x += s.width / 2 if n else 0.0
+        for key in keys:
+            dx, y = s.places[key]
+            places[key] = (x + dx, -(y + up))
+        x += s.width / 2 + (PITCH + 46 if len(parts) > 1 else 0.0)
+    return places

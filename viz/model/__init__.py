@@ -1,0 +1,1 @@
+"""What is to be shown: variables, their roles, who reads whom; and the operations of one step."""

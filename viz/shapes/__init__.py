@@ -1,0 +1,1 @@
+"""What a picture is made of: shapes and curves, labels, colours and measures. Data, no files."""
