@@ -36,17 +36,19 @@ def explain(nodes: Sequence[Node], edges: Sequence[Edge], axes: Sequence[Axis]) 
     whole = [e for e in edges if e.whole]
     if whole:
         return _needs_whole(whole, edges, nodes)
-    if len(axes) == 1:
-        (axis,) = axes
-        n = len(nodes) + 1
-        bad = [potentials(nodes, edges, [s * e.lag(axis) * n - 1 for e in edges]) for s in (1, -1)]
-        cycles = [c for c in bad if isinstance(c, list)]
-        for cycle in cycles:
-            if sum(e.lag(axis) for e in cycle) == 0:
-                return _zero_delay(cycle, axis)
-        if len(cycles) == 2:
-            return _two_way(nodes, edges, cycles, axis)
-    return _no_order(nodes, edges, axes)
+    along_one = _along_one(nodes, edges, axes[0]) if len(axes) == 1 else None
+    return along_one or _no_order(nodes, edges, axes)
+
+
+def _along_one(nodes: Sequence[Node], edges: Sequence[Edge], axis: Axis) -> DefinitionError | None:
+    """The error of a component over a single axis: a cycle of no delay, or one of each direction."""
+    n = len(nodes) + 1
+    bad = [potentials(nodes, edges, [s * e.lag(axis) * n - 1 for e in edges]) for s in (1, -1)]
+    cycles = [c for c in bad if isinstance(c, list)]
+    for cycle in cycles:
+        if sum(e.lag(axis) for e in cycle) == 0:
+            return _zero_delay(cycle, axis)
+    return _two_way(nodes, edges, cycles, axis) if len(cycles) == 2 else None
 
 
 # ---------------------------------------------------------------------- cycles
@@ -204,19 +206,8 @@ def _two_way(
     where, lines = _lines(n for hops in both for n, _, _ in hops)
     totals = [sum(lag.get(axis, 0) for _, lag, _ in hops) for hops in both]
     shared = {n for n, _, _ in both[0]} & {n for n, _, _ in both[1]}
-    if shared:
-        node = min(shared, key=_line)
-        name, ways = _label(node), []
-        for hops, total in sorted(zip(both, totals, strict=True), key=lambda pair: -pair[1]):
-            through = _names(n for n, _, _ in hops if n is not node) if len(hops) > 1 else []
-            ways.append(_shifted(node, axis, total) + (f" (through {', '.join(through)})" if through else ""))
-        need = " and ".join(ways)
-    else:
-        name = _names(n for hops in both for n, _, _ in hops)[0]
-        loops = [" -> ".join([*map(_label, (n for n, _, _ in hops)), _label(hops[0][0])]) for hops in both]
-        need = "both the past and the future: " + " and ".join(
-            f"{loop} (total delay {total})" for loop, total in zip(loops, totals, strict=True)
-        )
+    pairs = list(zip(both, totals, strict=True))
+    name, need = _needs_itself(min(shared, key=_line), pairs, axis) if shared else _needs_both(pairs)
     steps, places = _concrete(nodes, edges, [axis])
     walk = f": {_walk(places)}" if places else ""
     return TwoWayTime(
@@ -226,6 +217,23 @@ def _two_way(
         lags=[lag.get(axis, 0) for hops in both for _, lag, _ in hops],
         where=where,
     )
+
+
+def _needs_itself(node: Node, pairs: Sequence[tuple[list[Hop], int]], axis: Axis) -> tuple[str, str]:
+    """A variable on both cycles, and where it needs itself."""
+    ways = []
+    for hops, total in sorted(pairs, key=lambda pair: -pair[1]):
+        through = _names(n for n, _, _ in hops if n is not node) if len(hops) > 1 else []
+        ways.append(_shifted(node, axis, total) + (f" (through {', '.join(through)})" if through else ""))
+    return _label(node), " and ".join(ways)
+
+
+def _needs_both(pairs: Sequence[tuple[list[Hop], int]]) -> tuple[str, str]:
+    """The first variable of two cycles that share none, and both cycles with what they last."""
+    name = _names(n for hops, _ in pairs for n, _, _ in hops)[0]
+    loops = [" -> ".join(_label(n) for n in [*(n for n, _, _ in hops), hops[0][0]]) for hops, _ in pairs]
+    delays = [f"{loop} (total delay {total})" for loop, (_, total) in zip(loops, pairs, strict=True)]
+    return name, "both the past and the future: " + " and ".join(delays)
 
 
 def _no_order(nodes: Sequence[Node], edges: Sequence[Edge], axes: Sequence[Axis]) -> DefinitionError:

@@ -24,13 +24,15 @@ from unfold.core.errors import DefinitionError
 from unfold.core.node import Node
 from unfold.core.system import System
 
+Direction = tuple[tuple[Axis, int], ...]
+
 
 @dataclass(frozen=True)
 class Loop:
     """A component computed step by step along `direction` (one axis, or a wavefront), each
     node at step tau + offset; within a step, in the order of `body`: nodes and inner loops."""
 
-    direction: tuple[tuple[Axis, int], ...]
+    direction: Direction
     offsets: dict[Node, int]
     body: tuple[Node | Loop, ...]
 
@@ -82,34 +84,37 @@ def _loop(nodes: list[Node], edges: list[Edge]) -> Loop:
     axes = list(dict.fromkeys(a for n in nodes for a in n.axes))
     evidence: DefinitionError | None = None
     for direction in _directions(axes):
-        if any(axis not in n.axes for n in nodes for axis, _ in direction):
+        found = _along(direction, nodes, edges)
+        if found is None:
             continue
-        weights = [e.weight(direction) for e in edges]
-        if any(w is None for w in weights):
-            continue
-        offsets = _retime(nodes, edges, [w for w in weights if w is not None])
-        if offsets is None:
-            continue
-        left = [
-            e
-            for e, w in zip(edges, weights, strict=True)
-            if w is not None and w + offsets[e.source] - offsets[e.target] == 0
-        ]
-        if len(left) == len(edges):
-            continue
+        offsets, left = found
         try:
-            body = _schedule(nodes, left)
+            return Loop(direction, offsets, tuple(_schedule(nodes, left)))
         except DefinitionError as error:
             evidence = evidence or error
-            continue
-        return Loop(direction, offsets, tuple(body))
     lagged = [e for e in edges if not e.whole]
     if len(lagged) < len(edges):
         _schedule(nodes, lagged)  # when the lags alone forbid it, that says more
     raise evidence or explain(nodes, edges, axes)
 
 
-def _directions(axes: list[Axis]) -> Iterable[tuple[tuple[Axis, int], ...]]:
+def _along(
+    direction: Direction, nodes: list[Node], edges: list[Edge]
+) -> tuple[dict[Node, int], list[Edge]] | None:
+    """The steps at which a loop along a direction computes its nodes, and the edges left within one step;
+    None where no edge would be gone, or some edge cannot be met."""
+    if any(axis not in n.axes for n in nodes for axis, _ in direction):
+        return None
+    weights = [w for e in edges if (w := e.weight(direction)) is not None]
+    offsets = _retime(nodes, edges, weights) if len(weights) == len(edges) else None
+    if offsets is None:
+        return None
+    retimed = [w + offsets[e.source] - offsets[e.target] for e, w in zip(edges, weights, strict=True)]
+    left = [e for e, w in zip(edges, retimed, strict=True) if w == 0]
+    return (offsets, left) if len(left) < len(edges) else None
+
+
+def _directions(axes: list[Axis]) -> Iterable[Direction]:
     """Small integer directions: single axes forward and backward first, then combinations."""
     for axis in axes:
         yield ((axis, 1),)

@@ -210,7 +210,7 @@ def value_and_grad(
     optimise: Iterable[str] | None = None,
 ) -> Differentiated:
     """A function of arrays giving (value of `of`, {name: gradient}); made once per graph."""
-    joint, pairs = _joint(graph, of, wrt)
+    joint, pairs = _paired(graph, of, wrt)
     run = compiled(joint, backend, optimise)
 
     def value_and_gradient(**arrays: Any) -> tuple[Any, dict[str, Array]]:
@@ -220,7 +220,12 @@ def value_and_grad(
     return value_and_gradient
 
 
-def _joint(graph: System, of: str, wrt: Wrt) -> tuple[System, tuple[tuple[str, str], ...]]:
+def _joint(graph: System, of: str, wrt: Wrt) -> System:
+    """The graph of `of` and its gradients."""
+    return _paired(graph, of, wrt)[0]
+
+
+def _paired(graph: System, of: str, wrt: Wrt) -> tuple[System, tuple[tuple[str, str], ...]]:
     """The graph of `of` and its gradients; pairs of an array and the output that is its gradient."""
     graph.output(of)
     cache = graph.known.setdefault("joint", {})
@@ -246,7 +251,7 @@ def code(
 ) -> str:
     """The NumPy source that runs: of the outputs, or of `of` and its gradients. Sizes may be
     given by name (`t=50, hidden=16`); those that are not are small stand-ins."""
-    chosen = graph if of is None else _joint(graph, of, wrt)[0]
+    chosen = graph if of is None else _joint(graph, of, wrt)
     return printed.code(chosen, made_up.zeros(chosen, sizes), _known(optimise), _wants_jit(backend))
 
 

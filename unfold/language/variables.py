@@ -210,21 +210,25 @@ class Var(Operators):
             return read(k)
         body = read(axis.now)
         if k.kind in ("at", "last"):
-            beyond: list[Node] = []  # the boundary that a sequence too short for the read reaches
-            while True:
-                m = len(beyond)
-                place = Index(axis, "at", -m) if k.kind == "last" else Index(axis, "last", 1 + m)
-                value = self._resolve((*done, place), later, {})
-                if value is None:
-                    return None if body is None else read_at(body, k, *beyond)
-                beyond.append(value)
+            beyond = self._beyond(done, k, later)
+            return None if body is None else read_at(body, k, *beyond)
         lag = -k.offset if k.kind == "now" else 1 - k.offset
-        ends = [Index(axis, "at", -m) if lag > 0 else Index(axis, "last", 1 + m) for m in range(abs(lag))]
-        boundary = [read(place) for place in ends]
-        if body is None or any(b is None for b in boundary):
+        boundary = [read(_outside(axis, m, before=lag > 0)) for m in range(abs(lag))]
+        given = [b for b in boundary if b is not None]
+        if body is None or len(given) < len(boundary):
             return None
-        moved = delay(body, axis, lag, *[b for b in boundary if b is not None])
+        moved = delay(body, axis, lag, *given)
         return moved if k.kind == "now" else reverse(moved, axis)
+
+    def _beyond(self, done: Pattern, k: Index, later: Pattern) -> list[Node]:
+        """The boundary that a sequence too short for a fixed read reaches, as far as it is defined."""
+        beyond: list[Node] = []
+        while True:
+            place = _outside(k.axis, len(beyond), before=k.kind == "last")
+            value = self._resolve((*done, place), later, {})
+            if value is None:
+                return beyond
+            beyond.append(value)
 
     def _raise_missing(
         self, index: Pattern, needed: list[Pattern], missing: list[Pattern], where: str | None
@@ -255,6 +259,11 @@ class Var(Operators):
             missing=[lhs(p) for p in missing],
             where=where,
         )
+
+
+def _outside(axis: Axis, m: int, before: bool) -> Index:
+    """The m-th index outside the sequence, counted from 0: 0, -1, ... before it, T+1, T+2, ... after."""
+    return Index(axis, "at", -m) if before else Index(axis, "last", 1 + m)
 
 
 def _and(parts: list[str]) -> str:

@@ -15,6 +15,7 @@ from unfold.core.errors import DefinitionError, ShapeMismatch
 from unfold.core.leaves import Expression, Leaf, as_node
 from unfold.core.node import Node, Op, call, register
 from unfold.core.op import apply, enlist
+from unfold.ops.array.by_data import choose_by_data
 from unfold.ops.array.shape import dim_of
 
 Cts = Sequence[Node | None]
@@ -198,8 +199,6 @@ def getitem(a: Expression, key: Any) -> Node:
     a = as_node(a)
     keys = list(key) if isinstance(key, tuple) else [key]
     if any(isinstance(k, Node | np.ndarray | list) for k in keys):
-        from unfold.ops.choice.selection import choose_by_data
-
         return choose_by_data(a, keys)
     used = len([k for k in keys if k is not None and k is not Ellipsis])
     if used > len(a.shape):

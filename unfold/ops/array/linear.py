@@ -127,6 +127,18 @@ def einsum(spec: str, *values: Expression) -> Node:
     <a @ h: float (n)>
     """
     nodes = [as_node(v) for v in values]
+    operands, result = _lettered(spec, nodes)
+    if len(set(result)) != len(result):
+        raise ShapeMismatch(f"einsum {spec!r}: a letter twice in the result; use uf.diag")
+    unknown = set(result) - set("".join(operands))
+    if unknown:
+        raise ShapeMismatch(f"einsum {spec!r}: {', '.join(sorted(unknown))} stands only after the arrow")
+    pairs = [_on_diagonals(u, letters) for u, letters in zip(nodes, operands, strict=True)]
+    return _contract([letters for _, letters in pairs], result, [u for u, _ in pairs])
+
+
+def _lettered(spec: str, nodes: Sequence[Node]) -> tuple[list[str], str]:
+    """The letters of each operand and of the result, with letters of their own for `...`."""
     left, arrow, result = spec.replace(" ", "").replace("...", "…").partition("->")
     operands = left.split(",")
     if len(operands) != len(nodes) or not (left + result).replace(",", "").replace("…", "a").isalpha():
@@ -134,28 +146,21 @@ def einsum(spec: str, *values: Expression) -> Node:
     if not arrow:
         once = sorted(c for c in set(left) - {",", "…"} if left.count(c) == 1)
         result = ("…" if "…" in left else "") + "".join(once)
-    ranks = [len(u.shape) - len(s) + 1 for s, u in zip(operands, nodes, strict=True) if "…" in s]
-    spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in left][: max(ranks, default=0)]
-    operands = [
-        s.replace(
-            "…", "".join(spare[len(spare) + len(s) - 1 - len(u.shape) :]) if len(u.shape) >= len(s) else ""
-        )
-        for s, u in zip(operands, nodes, strict=True)
-    ]
-    result = result.replace("…", "".join(spare))
-    if len(set(result)) != len(result):
-        raise ShapeMismatch(f"einsum {spec!r}: a letter twice in the result; use uf.diag")
-    unknown = set(result) - set("".join(operands))
-    if unknown:
-        raise ShapeMismatch(f"einsum {spec!r}: {', '.join(sorted(unknown))} stands only after the arrow")
-    for k, letters in enumerate(operands):
-        for letter in [c for c in dict.fromkeys(letters) if letters.count(c) > 1]:
-            while operands[k].count(letter) > 1:
-                first, second = [i for i, c in enumerate(operands[k]) if c == letter][:2]
-                nodes[k] = call("diagonal", nodes[k], first, second)
-                rest = [c for i, c in enumerate(operands[k]) if i not in (first, second)]
-                operands[k] = "".join(rest) + letter
-    return _contract(operands, result, nodes)
+    ranks = [max(0, len(u.shape) - len(s) + 1) for s, u in zip(operands, nodes, strict=True)]
+    most = max((n for s, n in zip(operands, ranks, strict=True) if "…" in s), default=0)
+    spare = "".join(c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in left)[:most]
+    spelled = [s.replace("…", spare[len(spare) - n :]) for s, n in zip(operands, ranks, strict=True)]
+    return spelled, result.replace("…", spare)
+
+
+def _on_diagonals(node: Node, letters: str) -> tuple[Node, str]:
+    """An operand and its letters where no letter stands twice: its diagonal along those that do."""
+    for letter in [c for c in dict.fromkeys(letters) if letters.count(c) > 1]:
+        while letters.count(letter) > 1:
+            first, second = [i for i, c in enumerate(letters) if c == letter][:2]
+            node = call("diagonal", node, first, second)
+            letters = "".join(c for i, c in enumerate(letters) if i not in (first, second)) + letter
+    return node, letters
 
 
 @register

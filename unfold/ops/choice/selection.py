@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from unfold.core.axis import Axis
-from unfold.core.dims import Dim, Shape, multiply, show
-from unfold.core.errors import DefinitionError, ShapeMismatch
+from unfold.core.dims import Dim, Shape, show
+from unfold.core.errors import ShapeMismatch
 from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, call, register
 from unfold.core.op import Along, apply, enlist
@@ -199,55 +199,3 @@ def scatter_add(a: Expression, i: Expression, b: Expression) -> Node:
             shapes=(a.shape, i.shape, b.shape),
         )
     return call("add", a, apply(Scatter(a.shape[0], (len(b.shape), len(i.shape))), b, i))
-
-
-def choose_by_data(a: Node, keys: list[Any]) -> Node:
-    """a[keys], where some keys are integer expressions, or arrays of integers or booleans."""
-    keys = [np.asarray(k) if isinstance(k, list) else k for k in keys]
-    data = [k for k, key in enumerate(keys) if isinstance(key, Node | np.ndarray)]
-    if any(isinstance(keys[k], Node) and keys[k].dtype == "bool" for k in data):
-        raise DefinitionError(
-            f"{a}[condition]: how many entries there are would depend on data; "
-            f"use uf.where(condition, a, 0), or a constant boolean array"
-        )
-    if len(data) == 1 and all(k is Ellipsis or isinstance(k, slice) for k in keys if k is not keys[data[0]]):
-        return _one_by_data(a, keys, data[0])
-    if data != list(range(len(data))) or any(as_node(keys[k]).dtype != "int" for k in data):
-        raise DefinitionError(
-            f"{a}[...]: indices by data go together only as the first ones (a[i, j, ...]), "
-            f"or one of them among slices; index in two steps, or use uf.take(a, i, axis)"
-        )
-    sizes = a.shape[: len(data)]
-    flat: Any = 0
-    for k, n in zip(data, sizes, strict=True):
-        i, size = as_node(keys[k]), call("extent", n)
-        flat = flat * size + call("where", call("less", i, 0), i + size, i)
-    a = call("reshape", a, (multiply(*sizes), *a.shape[len(data) :]))
-    rest = keys[len(data) :]
-    out = take(a, flat)
-    return out[(*[slice(None)] * len(flat.shape), *rest)] if rest else out
-
-
-def _one_by_data(a: Node, keys: list[Any], at: int) -> Node:
-    key = keys[at]
-    used = key.ndim if isinstance(key, np.ndarray) and key.dtype == bool else 1
-    if Ellipsis in [k for k in keys if not isinstance(k, Node | np.ndarray)]:
-        dots = next(k for k, x in enumerate(keys) if x is Ellipsis)
-        fill = len(a.shape) - (len(keys) - 1 + used - 1)
-        keys = [*keys[:dots], *[slice(None)] * fill, *keys[dots + 1 :]]
-        at = at + fill - 1 if dots < at else at
-    a = a[(*keys[:at], *[slice(None)] * used, *keys[at + 1 :])]
-    if isinstance(key, np.ndarray) and key.dtype == bool:
-        if a.shape[at : at + used] != key.shape:
-            raise ShapeMismatch(
-                f"{a}[mask]: the mask is {key.shape}, the value {show(a.shape)}", shapes=(a.shape,)
-            )
-        a = call("reshape", a, (*a.shape[:at], key.size, *a.shape[at + used :]))
-        key = np.flatnonzero(key)
-    n = a.shape[at]
-    if isinstance(key, np.ndarray):
-        if isinstance(n, int) and key.size and not (-n <= key.min() and key.max() < n):
-            raise ShapeMismatch(f"{a} has shape {show(a.shape)}: no index {key.tolist()}", shapes=(a.shape,))
-        if isinstance(n, int):
-            key = key % n if n else key
-    return take(a, key, at)
