@@ -13,7 +13,7 @@ from evaluation import draw, floating, number_of
 
 from unfold.check.mutants import NotApplicable, mutate
 from unfold.check.rules.certificates import active
-from unfold.check.stages import Check
+from unfold.check.trial import Trial
 from unfold.core.node import Node
 from unfold.graph import Graph
 from unfold.ops.examples import Example, all_examples
@@ -41,14 +41,14 @@ class Case:
     def blamed(self, change: str, seed: int) -> tuple[str, int] | None:
         """The (operation, argument) that the local certificates blame for a mutant, if any."""
         arrays = self.arrays(seed)
-        x = np.real(Check(self.graph, "y", self.names, 0, arrays).values[self.node.inputs[self.argument]])
+        x = np.real(Trial(self.graph, "y", self.names, 0, arrays).values[self.node.inputs[self.argument]])
         above = (x.min() + x.max()) / 2 if np.ptp(x) else x.max() - 1.0
         mutant = mutate(self.graph, self.node, self.argument, change, float(above))
-        check = Check(mutant, "y", self.names, 0, arrays)
-        for edge in check.edges:
-            fault = check.judge(edge)
+        check = Trial(mutant, "y", self.names, 0, arrays)
+        for rule in check.rules:
+            fault = check.judge(rule)
             if fault is not None and fault.kind == "WRONG":
-                return fault.edge[0].op.name, fault.edge[1]
+                return fault.rule.node.op.name, fault.rule.argument
         return None
 
 

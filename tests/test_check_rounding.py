@@ -14,7 +14,8 @@ from unfold.check.mutants import engine_mutant, mutate
 from unfold.check.numbers.oracle import HAS_LONG, LONG
 from unfold.check.numbers.rounding import furthest, nudges
 from unfold.check.numbers.values import record
-from unfold.check.stages import Check
+from unfold.check.rules.certificates import Rule
+from unfold.check.trial import Trial
 from unfold.graph import Graph
 
 W = np.array([1.0, 0.3, -0.7])
@@ -65,12 +66,12 @@ def test_only_the_steps_at_which_a_rule_is_wrong_are_named_not_the_saturated_one
 @pytest.mark.skipif(not HAS_LONG, reason="long double is double here")
 def test_in_long_double_a_rule_is_given_a_value_computed_in_long_double() -> None:
     graph = squashed("tanh")
-    check = Check(graph, "loss", None, 0, {"w": W * 12})
-    edge = next(e for e in check.edges if e[0].op.name == "tanh")
-    precise = check.certificate(edge).precisely(LONG)
+    check = Trial(graph, "loss", None, 0, {"w": W * 12})
+    rule = next(e for e in check.rules if e.node.op.name == "tanh")
+    precise = check.certificate(rule).precisely(LONG)
     assert precise.out.dtype == LONG
     assert (precise.out != precise.out.astype(np.float64)).any()
-    assert precise.compare().error < 1e-2 * check.certificate(edge).compare().error
+    assert precise.compare().error < 1e-2 * check.certificate(rule).compare().error
 
 
 @pytest.mark.parametrize("fault", ["sum over t dropped", "one reader only", "delay off by one"])
@@ -102,7 +103,7 @@ def test_second_derivatives_that_cancel_are_right() -> None:
 def test_a_choice_stays_what_it_was_when_rounding_is_measured() -> None:
     a, b = uf.param("a", 4), uf.param("b", 4)
     graph = uf.graph(y=uf.sum(uf.where(a + 0.0 < b + 0.0, 1e9 * a, b)))
-    work = Check(graph, "y", None, 0, {"a": W[[0, 0, 1, 2]], "b": W[[0, 1, 1, 2]]})
+    work = Trial(graph, "y", None, 0, {"a": W[[0, 0, 1, 2]], "b": W[[0, 1, 1, 2]]})
     y = graph.outputs["y"]
     for nudge in nudges(np.float64, work.values):
         moved = record(graph, work.wide, nudge=nudge)[y]
@@ -112,8 +113,8 @@ def test_a_choice_stays_what_it_was_when_rounding_is_measured() -> None:
 def test_at_ordinary_points_rounding_excuses_next_to_nothing() -> None:
     excused = {}
     for case in cases():
-        check = Check(case.graph, "y", case.names, 0, case.arrays(0))
-        cert = check.certificate((case.node, case.argument))
+        check = Trial(case.graph, "y", case.names, 0, case.arrays(0))
+        cert = check.certificate(Rule(case.node, case.argument))
         share = np.max(cert.rounding() / (cert.compare().size + 1e-300), initial=0.0)
         if not share < 1e-10:
             excused[str(case)] = share

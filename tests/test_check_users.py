@@ -365,3 +365,31 @@ def test_a_wrong_call_is_told_what_to_do(mistake: str) -> None:
 def test_what_is_no_graph_is_told_how_to_make_one() -> None:
     with pytest.raises(UnfoldError, match=r"uf.graph\(loss=...\) makes one"):
         uf.check(uf.sum(w), "loss", w=W)  # type: ignore[arg-type]
+
+
+def test_names_that_the_check_gives_itself_are_free_for_users() -> None:
+    v, held, probe = uf.param("v_0"), uf.param("held_0"), uf.param("probe_0")
+    t = uf.axis("t")
+    x, s = uf.input("x", over=t), uf.var("s", over=t)
+    s[0] = 0
+    s[t] = uf.tanh(v * s[t - 1] + held * x[t] + probe) + uf.stop_gradient(x[t] * v)
+    graph = uf.graph(loss=uf.sum(s[t] * s[t], over=t))
+    arrays = {"x": [0.3, -0.2, 0.5], "v_0": 0.4, "held_0": 0.7, "probe_0": 0.1}
+    assert uf.check(graph, "loss", **arrays).ok
+    with engine_mutant("delay off by one"):
+        assert not uf.check(graph.remade(graph.outputs, graph.definitions), "loss", **arrays).ok
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("of", ["dw", "d w"])
+def test_an_output_may_be_named_like_a_gradient(of: str, order: int) -> None:
+    w, v = uf.param("w"), uf.param("v_0")
+    graph = uf.graph(**{of: uf.tanh(w * v) * w})
+    assert uf.check(graph, of, order=order, w=0.4, v_0=0.3).verdict == "OK"
+    assert not uf.check(graph, of, gradients={"w": np.asarray(0.3)}, w=0.4, v_0=0.3)
+
+
+def test_a_verdict_is_equal_to_and_shown_as_its_name() -> None:
+    report = uf.check(uf.graph(y=uf.tanh(uf.param("w"))), "y", w=0.3)
+    assert report.verdict == "OK"
+    assert (str(report.verdict), repr(report.verdict), f"{report.verdict}") == ("OK", "'OK'", "OK")

@@ -47,12 +47,12 @@ def test_every_equivalent_mutant_has_a_reason_and_names_an_operation_and_a_chang
 
 
 def test_the_right_rules_are_not_blamed() -> None:
-    from unfold.check.stages import Check
+    from unfold.check.trial import Trial
 
     blamed = Counter[str]()
     for case in cases():
-        check = Check(case.graph, "y", case.names, 0, case.arrays(0))
-        if any(f is not None and f.kind == "WRONG" for f in map(check.judge, check.edges)):
+        check = Trial(case.graph, "y", case.names, 0, case.arrays(0))
+        if any(f is not None and f.kind == "WRONG" for f in map(check.judge, check.rules)):
             blamed[str(case)] += 1
     assert not blamed
 

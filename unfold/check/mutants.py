@@ -33,7 +33,7 @@ Pieces = Sequence[Node | None]
 
 
 @dataclass(frozen=True)
-class Place:
+class RuleCall:
     """Where a mutated rule is called: its own rule, and what it was given."""
 
     rule: Callable[..., Pieces]
@@ -49,20 +49,20 @@ class Place:
         return pieces[self.argument]
 
 
-Mutation = Callable[[Place], Node | None]
+Mutation = Callable[[RuleCall], Node | None]
 
 
 def scaled(by: float) -> Mutation:
     """The result times a number."""
 
-    def change(at: Place) -> Node | None:
+    def change(at: RuleCall) -> Node | None:
         piece = at.piece()
         return None if piece is None else by * piece
 
     return change
 
 
-def _swapped(at: Place) -> Node | None:
+def _swapped(at: RuleCall) -> Node | None:
     here = at.inputs[at.argument]
     others = [k for k, u in enumerate(at.inputs) if k != at.argument and _alike(u, here)]
     if not others:
@@ -76,7 +76,7 @@ def _alike(a: Node, b: Node) -> bool:
     return (a.shape, a.dtype, a.axes) == (b.shape, b.dtype, b.axes)
 
 
-def _above(at: Place) -> Node | None:
+def _above(at: RuleCall) -> Node | None:
     piece, x = at.piece(), at.inputs[at.argument]
     if x.dtype == "complex":
         raise NotApplicable("complex numbers have no order")
@@ -85,14 +85,14 @@ def _above(at: Place) -> Node | None:
     return call("where", call("less", at.above, x), 1.5 * piece, piece)
 
 
-def _first(at: Place) -> Node | None:
+def _first(at: RuleCall) -> Node | None:
     piece = at.piece()
     if piece is None or not piece.shape:
         return None if piece is None else 1.5 * piece
     return piece * (1.0 + 0.5 * call("one_hot", constant(0), piece.shape[-1]))
 
 
-def _extra(at: Place) -> Node | None:
+def _extra(at: RuleCall) -> Node | None:
     piece = at.piece()
     like = at.inputs[at.argument]
     extra = 1e-3 * (at.ct if at.ct.shape == like.shape else call("sum", at.ct))
@@ -148,7 +148,7 @@ def mutate(graph: Graph, node: Node, argument: int, change: str, above: float = 
 
 
 def mutate_with(graph: Graph, node: Node, argument: int, change: Mutation, above: float = 1.0) -> Graph:
-    """The graph with one argument's rule of one node changed by a function of its `Place`."""
+    """The graph with one argument's rule of one node changed by a function of its `RuleCall`."""
     op = mutant_of(node.op, argument, change, above)
 
     def rule(n: Node, inputs: tuple[Node, ...]) -> Node:
@@ -166,7 +166,7 @@ def mutant_of(op: Op, argument: int, change: Mutation, above: float = 1.0) -> Op
             return cls.vjp(self, *given)
 
         pieces = list(right(ct, out, *inputs))
-        pieces[argument] = change(Place(right, argument, ct, out, inputs, above))
+        pieces[argument] = change(RuleCall(right, argument, ct, out, inputs, above))
         return pieces
 
     body = {"name": cls.name, "symbol": cls.symbol, "vjp": vjp, "__doc__": cls.__doc__}

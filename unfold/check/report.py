@@ -6,18 +6,35 @@ from __future__ import annotations
 from cmath import isfinite
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from unfold.core.errors import UnfoldError
 
-VERDICTS = ("OK", "WRONG", "INACCURATE", "NONDIFFERENTIABLE", "INCONCLUSIVE")
+
+class Verdict(StrEnum):
+    """What a check may find; equal to its name as text."""
+
+    OK = "OK"
+    WRONG = "WRONG"
+    INACCURATE = "INACCURATE"
+    NONDIFFERENTIABLE = "NONDIFFERENTIABLE"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+    __repr__ = str.__repr__
+
+    @property
+    def meaning(self) -> str:
+        """The verdict in words: the gradient is ..."""
+        return _MEANING[self]
+
 
 _MEANING = {
-    "OK": "proven",
-    "WRONG": "wrong",
-    "INACCURATE": "right as a formula, and less accurate than rounding explains",
-    "NONDIFFERENTIABLE": "at a kink, between the one-sided derivatives",
-    "INCONCLUSIVE": "not decided",
+    Verdict.OK: "proven",
+    Verdict.WRONG: "wrong",
+    Verdict.INACCURATE: "right as a formula, and less accurate than rounding explains",
+    Verdict.NONDIFFERENTIABLE: "at a kink, between the one-sided derivatives",
+    Verdict.INCONCLUSIVE: "not decided",
 }
 
 
@@ -50,7 +67,7 @@ class Report:
     """
 
     of: str
-    verdict: str
+    verdict: Verdict
     wrt: tuple[str, ...] = ()
     variable: str | None = None  # the gradient that is off, if one is
     error: float = 0.0
@@ -78,7 +95,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        return self.verdict in ("OK", "NONDIFFERENTIABLE")
+        return self.verdict in (Verdict.OK, Verdict.NONDIFFERENTIABLE)
 
     def __bool__(self) -> bool:
         return self.ok
@@ -95,13 +112,13 @@ class Report:
 
     def _headline(self) -> str:
         what = f"d{self.of}" if self.order == 1 else f"d²{self.of}"
-        if self.verdict in ("OK", "NONDIFFERENTIABLE", "INCONCLUSIVE") or self.variable is None:
+        if self.ok or self.verdict is Verdict.INCONCLUSIVE or self.variable is None:
             names = ", ".join(self.wrt) if len(self.wrt) < 8 else f"{len(self.wrt)} variables"
-            if self.verdict == "WRONG" and self.operation:
+            if self.verdict is Verdict.WRONG and self.operation:
                 return f"{what}/d({names}): a rule it rests on is wrong"
-            return f"{what}/d({names}) is {_MEANING[self.verdict]}"
+            return f"{what}/d({names}) is {self.verdict.meaning}"
         amount = f"{self.error:.1e}, allowed {self.allowed:.1e}" if isfinite(self.error) else "not finite"
-        return f"{what}/d{self.variable} is {_MEANING[self.verdict]} ({amount})"
+        return f"{what}/d{self.variable} is {self.verdict.meaning} ({amount})"
 
     def _lines(self) -> list[tuple[str, str]]:
         lines: list[tuple[str, str]] = []

@@ -29,7 +29,7 @@ EVERYWHERE: At = {}
 Constraint = tuple[tuple[tuple[Axis, int], ...], int]
 
 
-class Kernel:
+class NodeFunction:
     """One node as a function of the whole arrays of its inputs, all steps at once or, given
     the step of some axes, there only."""
 
@@ -185,7 +185,7 @@ class _Recorder:
         for item in schedule(graph):
             if isinstance(item, Loop):
                 self._allocate(item)
-                self._kernels: dict[Node, Kernel] = {}
+                self._kernels: dict[Node, NodeFunction] = {}
                 self._prepare(item, ())
                 self._run(item, [])
             elif item in self._given:
@@ -193,7 +193,7 @@ class _Recorder:
             elif isinstance(item.op, Symbol):
                 self.values[item] = self._over(graph.definitions[item], item)
             else:
-                kernel = Kernel(item, bound, nudge=nudge)
+                kernel = NodeFunction(item, bound, nudge=nudge)
                 self.values[item] = kernel.whole([self.values[u] for u in item.inputs])
             self._forget(item.nodes if isinstance(item, Loop) else [item])
 
@@ -215,7 +215,7 @@ class _Recorder:
         x = self.values[body]
         if body.axes == symbol.axes:
             return x
-        x = Kernel(symbol, self.bound).align(x, body, symbol.axes)
+        x = NodeFunction(symbol, self.bound).align(x, body, symbol.axes)
         return np.broadcast_to(x, self._full(symbol))
 
     def _allocate(self, loop: Loop) -> None:
@@ -233,7 +233,7 @@ class _Recorder:
             if isinstance(item, Loop):
                 self._prepare(item, fixed)
             else:
-                self._kernels[item] = Kernel(item, self.bound, fixed, self.nudge)
+                self._kernels[item] = NodeFunction(item, self.bound, fixed, self.nudge)
 
     def _run(self, loop: Loop, outer: list[tuple[Loop, int]]) -> None:
         ends = [f * n for a, f in loop.direction for n in (self.bound.extents[a],)]

@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unfold.check.numbers.oracle import TRUST, VAGUE, allowed, complex_step, richardson
 from unfold.check.numbers.rounding import Nudge, furthest, nudges
-from unfold.check.numbers.values import Kernel, record
+from unfold.check.numbers.values import NodeFunction, record
 from unfold.core import dims
 from unfold.core.axis import Axis
 from unfold.core.leaves import Input
@@ -32,19 +32,25 @@ from unfold.graph import Graph
 
 Array = NDArray[Any]
 HOLD = "stop_gradient"  # by intent, its gradient is not its derivative
-Edge = tuple[Node, int]  # a node and the number of one of its arguments
 
 BATCH = 1 << 19  # entries of the largest array of one batch of steps
 
 
-def active(graph: Graph, sources: Sequence[Node], target: Node, hold: bool = True) -> list[Edge]:
-    """The (node, argument) pairs that a gradient of `target` in `sources` goes through; those
+class Rule(NamedTuple):
+    """How one argument of one node is differentiated."""
+
+    node: Node
+    argument: int
+
+
+def active(graph: Graph, sources: Sequence[Node], target: Node, hold: bool = True) -> list[Rule]:
+    """The rules that a gradient of `target` in `sources` goes through; those
     of `stop_gradient` count unless it holds by intent."""
     smooth = ("float", "complex")
     forward = reach(sources, lambda n: [u for u in graph.users.get(n, ()) if u.dtype in smooth])
     between = forward & reach([target], graph.inputs_of)
     inner = [n for n in graph.order if n in between and not n.op.leaf and not (hold and n.op.name == HOLD)]
-    return [(n, k) for n in inner for k, u in enumerate(n.inputs) if u in between]
+    return [Rule(n, k) for n in inner for k, u in enumerate(n.inputs) if u in between]
 
 
 def full_shape(node: Node, bound: Binding) -> tuple[int, ...]:
@@ -53,7 +59,7 @@ def full_shape(node: Node, bound: Binding) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Discrepancy:
     """One rule beside the truth, at every step that can be told apart: arrays over `axes`.
     `size` is the S of the error bar."""
 
@@ -83,7 +89,7 @@ class Comparison:
         doubt = (self.doubt > VAGUE * self.size) & (self.doubt < np.inf)
         return np.asarray(doubt & ~(self.error <= allowed(self.eps, self.size)))
 
-    def but(self, doubt: Array) -> Comparison:
+    def but(self, doubt: Array) -> Discrepancy:
         """The same with more that is explained; infinite doubt leaves a step out."""
         return replace(self, doubt=self.doubt + doubt)
 
@@ -164,7 +170,7 @@ class Certificate:
         """f(a, b, ...), over all steps of the node."""
         kinds = [x.dtype for x in operands if x.dtype.kind in "fc"]
         bound = replace(self.bound, dtype=np.result_type(*kinds))
-        return Kernel(self.node, bound, nudge=nudge).whole(operands)
+        return NodeFunction(self.node, bound, nudge=nudge).whole(operands)
 
     def slope(self) -> tuple[Array, Array | None]:
         """J u, and its error where not the complex step gave it (not every forward takes
@@ -232,13 +238,13 @@ class Certificate:
         return furthest(changes)
 
     # ------------------------------------------------------------------ together
-    def compare(self) -> Comparison:
+    def compare(self) -> Discrepancy:
         """<ct, J u> beside <vjp(ct), u>, step by step, in batches that fit the memory."""
         parts = [part._compare() for part in self._batches()]
         analytic, numeric, size, doubt = (
             together([getattr(p, name) for p in parts]) for name in ("analytic", "numeric", "size", "doubt")
         )
-        return Comparison(analytic, numeric, size, doubt, parts[0].eps, all(p.safe for p in parts))
+        return Discrepancy(analytic, numeric, size, doubt, parts[0].eps, all(p.safe for p in parts))
 
     def _batches(self) -> Iterator[Certificate]:
         entries = max(
@@ -255,14 +261,14 @@ class Certificate:
         for start in range(0, size, width):
             yield self.at(axis, slice(start, start + width))
 
-    def _compare(self) -> Comparison:
+    def _compare(self) -> Discrepancy:
         slope, error = self.slope()
         left = np.real(self.ct * slope)
         right, every = self.products(*self.piece())
         numeric, analytic = self.sum_left(left), self.sum_right(right, every)
         size = self.sum_left(abs(left)) + self.sum_right(abs(right), every)
         doubt = np.zeros_like(size) if error is None else TRUST * self.sum_left(abs(self.ct) * error)
-        return Comparison(analytic, numeric, size, doubt, float(np.finfo(self.dtype).eps), error is None)
+        return Discrepancy(analytic, numeric, size, doubt, float(np.finfo(self.dtype).eps), error is None)
 
     def products(self, piece: Array, axes: tuple[Axis, ...]) -> tuple[Array, tuple[Axis, ...]]:
         """The terms of <piece, u>, and the axes over which they lie."""
@@ -308,10 +314,10 @@ def gaussian(rng: np.random.Generator, shape: tuple[int, ...], complex: bool) ->
 
 
 def certificate(
-    graph: Graph, bound: Binding, values: Mapping[Node, Array], edge: Edge, seed: int
+    graph: Graph, bound: Binding, values: Mapping[Node, Array], rule: Rule, seed: int
 ) -> Certificate:
     """The certificate of one argument of one node, at the values of a run."""
-    node, k = edge
+    node, k = rule
     rng = np.random.default_rng([seed, len(node.inputs), k])
     ct, u = (gaussian(rng, full_shape(v, bound), v.dtype == "complex") for v in (node, node.inputs[k]))
     if ct.size == 1:

@@ -7,7 +7,7 @@ symmetric, <u, H v> = <v, H u>, is one more test, of the two together.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,39 +23,49 @@ from unfold.core.system import Wrt
 from unfold.engine.binding import Array, Binding, bind
 from unfold.graph import Graph
 from unfold.transform import adjoint
+from unfold.transform.simplify import unused
 
 PRODUCT = "<v, dL>"
 
 
-def directional(
-    graph: Graph, of: str, wrt: Wrt, seed: int, arrays: Mapping[str, Any]
-) -> tuple[Graph, dict[str, Any]]:
-    """The graph of <v, d of / d wrt> (named `PRODUCT`), with v as further inputs, and all arrays."""
+@dataclass(frozen=True)
+class Directional:
+    """The graph of <v, d of / d wrt> (named `PRODUCT`), with v as further inputs; its arrays; and
+    for each variable the input that is its part of v."""
+
+    graph: Graph
+    arrays: Mapping[str, Any]
+    directions: Mapping[str, str]
+
+
+def directional(graph: Graph, of: str, wrt: Wrt, seed: int, arrays: Mapping[str, Any]) -> Directional:
+    """The derivative of `of` along random directions in all of `wrt`, as a graph."""
     bound = bind(graph, arrays)
     sources = adjoint.select(graph, wrt)
-    names = {f"d {name}": node for name, node in sources.items()}
-    gradient = adjoint.with_gradients(graph, of, names, [of])
+    names = {unused(f"d {name}", [of]): name for name in sources}
+    gradient = adjoint.with_gradients(graph, of, {d: sources[name] for d, name in names.items()}, [of])
     rng = np.random.default_rng([seed, 2])
     terms: list[Node] = []
-    given = dict(arrays)
-    for i, (name, node) in enumerate(names.items()):
-        label = f"v_{i}"
+    given, directions = dict(arrays), {}
+    for i, (d, name) in enumerate(names.items()):
+        node, label = sources[name], unused(f"v_{i}", bound.arrays)
         v = Node(Input(label), (), node.axes, node.shape, node.dtype)
+        directions[name] = label
         given[label] = gaussian(rng, full_shape(node, bound), node.dtype == "complex")
-        term = call("sum", v * gradient.outputs[name])
+        term = call("sum", v * gradient.outputs[d])
         terms.append(call("sum", term, over=term.axes) if term.axes else term)
     total = terms[0] if len(terms) == 1 else call("add", *terms)
     result = Graph({PRODUCT: total, of: gradient.outputs[of]}, gradient.definitions)
     taken = {*by_label(result), *(a.name for a in result.axes)}
-    return result, {name: x for name, x in given.items() if name in taken}
+    return Directional(result, {name: x for name, x in given.items() if name in taken}, directions)
 
 
-def asymmetry(graph: Graph, places: Mapping[str, int], seed: int, bound: Binding) -> tuple[float, float]:
-    """|<u, H v> - <v, H u>| for a random u, and what rounding may do to it; `places` says for
-    each name which v is its own."""
+def asymmetry(second: Directional, names: list[str], seed: int, bound: Binding) -> tuple[float, float]:
+    """|<u, H v> - <v, H u>| for a random u in the variables of these names, and what rounding may
+    do to it."""
     rng = np.random.default_rng([seed, 3])
-    sources = adjoint.select(graph, list(places))
-    labels = [f"v_{places[name]}" for name in sources]
+    graph, sources = second.graph, adjoint.select(second.graph, names)
+    labels = [second.directions[name] for name in sources]
     v = {name: bound.arrays[name] for name in labels}
     u = {name: gaussian(rng, v[name].shape, v[name].dtype.kind == "c") for name in labels}
     joint = adjoint.with_gradients(graph, PRODUCT, sources, [PRODUCT])

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unfold.check.report import Worst
-from unfold.check.rules.certificates import Certificate, Comparison
+from unfold.check.rules.certificates import Certificate, Discrepancy
 
 Array = NDArray[Any]
 
@@ -48,7 +48,7 @@ def factor(analytic: Any, numeric: Any, scale: Any, size: int = 0) -> str | None
     return None
 
 
-def explain(cert: Certificate, found: Comparison) -> str | None:
+def explain(cert: Certificate, found: Discrepancy) -> str | None:
     """What a rule that fails its certificate looks like."""
     if not np.isfinite(found.analytic).all():
         return "not finite where the derivative is"
@@ -100,14 +100,23 @@ def _variants(cert: Certificate) -> Iterator[tuple[str, Array]]:
         yield "transposed", against(np.swapaxes(piece, -1, -2))
     for place, axis in enumerate(axes):
         for move in (1, -1):
-            shifted = np.roll(piece, move, axis=place)
-            edge: list[Any] = [slice(None)] * piece.ndim
-            edge[place] = 0 if move > 0 else -1
-            shifted[tuple(edge)] = 0
-            yield f"one step of {axis.name} off", against(shifted)
+            yield f"one step of {axis.name} off", against(shifted(piece, move, place))
 
 
-def worst(cert: Certificate, found: Comparison) -> Worst | None:
+def shifted(x: Array, move: int, place: int) -> Array:
+    """An array moved along one of its dimensions, zero where nothing moves to.
+
+    >>> shifted(np.array([1, 2, 3]), 1, 0), shifted(np.array([1, 2, 3]), -1, 0)
+    (array([0, 1, 2]), array([2, 3, 0]))
+    """
+    moved = np.roll(x, move, axis=place)
+    end: list[Any] = [slice(None)] * x.ndim
+    end[place] = 0 if move > 0 else -1
+    moved[tuple(end)] = 0
+    return moved
+
+
+def worst(cert: Certificate, found: Discrepancy) -> Worst | None:
     """The entry furthest off: the worst step first, then the entry by halving."""
     if not found.wrong.any():
         return None

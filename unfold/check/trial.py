@@ -1,4 +1,4 @@
-"""The stages of a check: global projections, local certificates, the engine, the verdict."""
+"""A graph on trial at one point: its gradients along random directions, its rules one by one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from unfold.check.numbers.oracle import LONG, TRUST, VAGUE, allowed, complex_step, one_sided, richardson
 from unfold.check.numbers.rounding import furthest, nudges
 from unfold.check.numbers.values import choices, record
-from unfold.check.rules.certificates import HOLD, Certificate, Edge, active, certificate, gaussian
-from unfold.check.why.fault import Fault
+from unfold.check.rules.certificates import HOLD, Certificate, Rule, active, certificate, gaussian
+from unfold.check.rules.fault import Fault, Kind
 from unfold.core.errors import UnfoldError
 from unfold.core.leaves import Input, Named
 from unfold.core.node import Node
@@ -22,6 +22,7 @@ from unfold.core.system import Wrt, rebuild, rewrite
 from unfold.engine.binding import Binding, bind
 from unfold.graph import Graph
 from unfold.transform import adjoint
+from unfold.transform.simplify import unused
 
 Array = NDArray[Any]
 Gradients = Mapping[str, Array]
@@ -54,8 +55,8 @@ class Projection:
         return not self.error <= self.allowed < np.inf
 
 
-class Check:
-    """One check of one graph at one point."""
+class Trial:
+    """One graph, one output and one point, with all that a check measures there."""
 
     def __init__(
         self, graph: Graph, of: str, wrt: Wrt, seed: int, arrays: Mapping[str, Any], hold: bool = True
@@ -69,14 +70,14 @@ class Check:
             known = ", ".join(graph.inputs) or "no inputs"
             raise UnfoldError(f"nothing to check: the graph has no parameters; name inputs in wrt= ({known})")
         self._distrusted: set[Node] = set()
-        self.idle: list[Edge] = []  # rules of which nothing but zeros was seen
+        self.idle: list[Rule] = []  # rules of which nothing but zeros was seen
         self.labels = list(dict.fromkeys(_label(u) for u in self.sources.values()))
         self.wrt = list(self.sources)
         complex = self.bound.dtype.kind == "c" or any(u.dtype == "complex" for u in self.sources.values())
-        self.unsafe = complex or any(not n.op.complex_safe for n, _ in self.edges)
+        self.unsafe = complex or any(not n.op.complex_safe for n, _ in self.rules)
 
     @cached_property
-    def edges(self) -> list[Edge]:
+    def rules(self) -> list[Rule]:
         return active(self.graph, list(self.sources.values()), self.graph.output(self.of), self.hold)
 
     @cached_property
@@ -97,18 +98,26 @@ class Check:
         }
         return replace(self.bound, arrays=arrays, dtype=wide)
 
-    # ------------------------------------------------------------------ stage 1: global
+    # ------------------------------------------------------------------ the whole gradient
+    @cached_property
+    def mark(self) -> str:
+        """What the names of the gradients begin with: "d", unless the output is named like one."""
+        mark = "d"
+        while self.of in {mark + name for name in (*self.sources, *self.labels)}:
+            mark += "'"
+        return mark
+
     @cached_property
     def joint(self) -> Graph:
         """The output and its gradients, as one graph."""
-        sources = {"d" + name: u for name, u in self.sources.items()}
+        sources = {self.mark + name: u for name, u in self.sources.items()}
         return adjoint.with_gradients(self.graph, self.of, sources, [self.of])
 
     def compiled_gradients(self, dtype: Any = None) -> Gradients:
         """The gradients as the compiled graph gives them: what is on trial."""
         bound = self.bound if dtype is None else self._bound(dtype)
         found = compiled(self.joint, bound)
-        return {label: np.asarray(found["d" + label]) for label in self.labels}
+        return {label: np.asarray(found[self.mark + label]) for label in self.labels}
 
     def recorded_gradients(self, dtype: Any) -> Gradients:
         """The gradients of the gradient graph, without the backend, in any precision."""
@@ -117,7 +126,7 @@ class Check:
         return self._by_label(values)
 
     def _by_label(self, values: Mapping[Node, Array]) -> Gradients:
-        return self._grouped({name: values[self.joint.outputs["d" + name]] for name in self.sources})
+        return self._grouped({name: values[self.joint.outputs[self.mark + name]] for name in self.sources})
 
     @cached_property
     def _nudged(self) -> Sequence[Gradients]:
@@ -164,7 +173,7 @@ class Check:
         def rule(node: Node, inputs: tuple[Node, ...]) -> Node:
             if node.op.name != HOLD or node.dtype != "float" or not self.hold:
                 return rebuild(node, inputs)
-            name = f"held_{len(held)}"
+            name = unused(f"held_{len(held)}", self.bound.arrays)
             held[name] = self.values[node]
             return Node(Input(name), (), node.axes, node.shape, node.dtype)
 
@@ -256,26 +265,26 @@ class Check:
         again = self.project(label, self.direction(label, draw), gradients[label], precise=True)
         return not again.wrong or again.error < found.error / 50
 
-    # ------------------------------------------------------------------ stage 2: local
-    def certificate(self, edge: Edge) -> Certificate:
+    # ------------------------------------------------------------------ rule by rule
+    def certificate(self, rule: Rule) -> Certificate:
         """The certificate of one argument of one node, at the values of the run."""
-        cert = certificate(self.graph, self.bound, self.values, edge, self.seed)
-        return replace(cert, safe=edge[0] not in self._distrusted)
+        cert = certificate(self.graph, self.bound, self.values, rule, self.seed)
+        return replace(cert, safe=rule.node not in self._distrusted)
 
-    def distrust(self, edge: Edge) -> None:
+    def distrust(self, rule: Rule) -> None:
         """From here on, differences instead of complex steps through this node."""
-        self._distrusted.add(edge[0])
+        self._distrusted.add(rule.node)
         self.unsafe = True
 
-    def judge(self, edge: Edge) -> Fault | None:
+    def judge(self, rule: Rule) -> Fault | None:
         """The fault of a rule at a node; None where it holds."""
-        cert = self.certificate(edge)
+        cert = self.certificate(rule)
         found = cert.compare()
         if not found.size.any():
-            self.idle.append(edge)
+            self.idle.append(rule)
         if found.wrong.any():
-            return Fault(edge, cert, found).confirmed()
-        return Fault(edge, cert, found, "VAGUE") if found.vague.any() else None
+            return Fault(rule, cert, found).confirmed()
+        return Fault(rule, cert, found, Kind.VAGUE) if found.vague.any() else None
 
 
 def compiled(graph: Graph, bound: Binding) -> Mapping[str, Array]:

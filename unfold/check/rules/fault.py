@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unfold.check.numbers.oracle import HAS_LONG, LONG, TRUST, agree, one_sided
-from unfold.check.rules.certificates import Certificate, Comparison, Edge
+from unfold.check.rules.certificates import Certificate, Discrepancy, Rule
 
 Array = NDArray[Any]
+
+
+class Kind(StrEnum):
+    """What a certificate that fails amounts to, after a second look."""
+
+    WRONG = "WRONG"
+    NONDIFFERENTIABLE = "NONDIFFERENTIABLE"  # at a kink, between the one-sided derivatives
+    UNDEFINED = "UNDEFINED"  # there is no derivative here
+    VAGUE = "VAGUE"  # it fails for an oracle that is in doubt itself
+    UNSAFE = "UNSAFE"  # it holds by differences: the forward takes no complex numbers
+
+    @property
+    def unknown(self) -> bool:
+        """Whether nothing can be said about the rule here."""
+        return self in (Kind.UNDEFINED, Kind.VAGUE)
 
 
 @dataclass(frozen=True)
 class Fault:
     """A rule that fails its certificate."""
 
-    edge: Edge
+    rule: Rule
     cert: Certificate
-    found: Comparison
-    kind: str = "WRONG"
+    found: Discrepancy
+    kind: Kind = Kind.WRONG
     kink: float | None = None
 
     def confirmed(self) -> Fault | None:
@@ -33,18 +49,18 @@ class Fault:
             return None
         fault = known._but(np.where(np.isfinite(known.found.numeric), 0.0, np.inf))
         if fault is None or fault._is_undefined():
-            return replace(known, kind="UNDEFINED")
+            return replace(known, kind=Kind.UNDEFINED)
         fault = fault._but(fault.cert.rounding())
         if fault is None:
             return None
         if fault._is_between_slopes():
-            return replace(fault, kind="NONDIFFERENTIABLE")
+            return replace(fault, kind=Kind.NONDIFFERENTIABLE)
         if HAS_LONG:
             again = self.cert.precisely(LONG).compare()
             shrunk = again.error <= np.maximum(self.found.error / 50, again.allowed)
             fault = fault._but(np.where(shrunk, np.inf, 0.0))
         if fault is not None and fault._holds_by_differences():
-            return replace(fault, kind="UNSAFE")
+            return replace(fault, kind=Kind.UNSAFE)
         return fault
 
     def _but(self, doubt: Array) -> Fault | None:

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unfold.check.why.fault import Fault, places
-from unfold.check.why.origin import describe
+from unfold.check.rules.fault import Fault, Kind, places
+from unfold.check.trial import Trial
+from unfold.check.why.equation import describe
 from unfold.core.leaves import Named, Symbol
 from unfold.core.node import Node
 from unfold.core.system import reach
 from unfold.graph import Graph
 
-if TYPE_CHECKING:
-    from unfold.check.stages import Check
-
 Array = NDArray[Any]
 
 
-def obstacle(work: Check, faults: Sequence[Fault]) -> tuple[str, dict[str, Any]]:
+def obstacle(work: Trial, faults: Sequence[Fault]) -> tuple[str, dict[str, Any]]:
     """Why nothing can be said here - a value that is not finite, or else a derivative - with
     what to do about it, and where: the fields of a report."""
     found = origin(work.graph, work.values)
-    fault = next((f for f in faults if f.kind in ("UNDEFINED", "VAGUE")), None)
+    fault = next((f for f in faults if f.kind.unknown), None)
     if found is not None:
         (node, here), axes = found, found[0].axes
         steps = places(here)
@@ -33,10 +31,10 @@ def obstacle(work: Check, faults: Sequence[Fault]) -> tuple[str, dict[str, Any]]
         if not node.op.leaf:
             text = f"{node.op.name} is not finite, though its operands are: outside its domain, or too large"
     elif fault is not None:
-        (node, k), axes, steps = fault.edge, fault.cert.axes, fault.steps
-        if fault.kind == "VAGUE":
+        (node, k), axes, steps = fault.rule, fault.cert.axes, fault.steps
+        if fault.kind is Kind.VAGUE:
             steps = places(fault.found.vague) if axes else ()
-        what = "not finite" if fault.kind == "UNDEFINED" else "not known numerically"
+        what = "not finite" if fault.kind is Kind.UNDEFINED else "not known numerically"
         text = f"the derivative of {node.op.name}, argument {k}, is {what} here: "
         text += "check at another point, or guard the operand by uf.where"
     else:
@@ -55,7 +53,7 @@ def obstacle(work: Check, faults: Sequence[Fault]) -> tuple[str, dict[str, Any]]
     return text, fields
 
 
-def unseen(work: Check) -> list[str]:
+def unseen(work: Trial) -> list[str]:
     """What this point could not show, though nothing is wrong at it."""
     empty = [a.name for a in work.graph.axes if work.bound.extents.get(a) == 0]
     if empty:
@@ -67,7 +65,7 @@ def unseen(work: Check) -> list[str]:
     if work.idle:
         names = list(dict.fromkeys(node.op.name for node, _ in work.idle))
         shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-        text = f"{len(work.idle)} of {len(work.edges)} rules met nothing but zeros here ({shown}): "
+        text = f"{len(work.idle)} of {len(work.rules)} rules met nothing but zeros here ({shown}): "
         notes.append(text + "other arrays would test them")
     return notes
 

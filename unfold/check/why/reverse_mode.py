@@ -1,4 +1,4 @@
-"""When every rule holds and the gradient is still wrong: the engine between the rules.
+"""Every rule holds and the gradient is still wrong: a read or a sum of reverse mode between them.
 
 Reverse mode transposes every read and adds up what a node's readers send back. Both are
 identities about the adjoints of one run, so each can be tested where it stands:
@@ -12,28 +12,25 @@ at fault is found by bisection: the part of the direction on steps s..T, halved.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unfold.check.numbers.oracle import DOUBLE, SLACK, TRUST
-from unfold.check.numbers.values import Kernel, record
-from unfold.check.rules.certificates import Certificate, Edge, full_shape
+from unfold.check.numbers.values import NodeFunction, record
+from unfold.check.rules.certificates import Certificate, Rule, full_shape
+from unfold.check.trial import Trial
 from unfold.check.why.diagnosis import factor
-from unfold.core.leaves import Input, Symbol, constant
+from unfold.core.leaves import Symbol, constant
 from unfold.core.node import Node
 from unfold.core.op import Elementwise
 from unfold.core.system import rebuild
-from unfold.engine.binding import Binding
 from unfold.graph import Graph
 from unfold.ops.time.delays import zeros
 from unfold.transform import adjoint
-
-if TYPE_CHECKING:
-    from unfold.check.stages import Check
 
 Array = NDArray[Any]
 
@@ -61,26 +58,26 @@ class EngineFault:
     diagnosis: str
 
 
-class Engine:
+class ReverseMode:
     """The adjoints of one run, reads told apart."""
 
-    def __init__(self, work: Check) -> None:
-        self.work, self.graph, self.bound, self.edges, self.seed = (
-            work, work.graph, work.wide, work.edges, work.seed
+    def __init__(self, work: Trial) -> None:
+        self.work, self.graph, self.bound, self.rules, self.seed = (
+            work, work.graph, work.wide, work.rules, work.seed
         )  # fmt: skip
         self.run(work.graph.output(work.of), list(work.sources.values()))
 
     def run(self, target: Node, sources: list[Node]) -> None:
         """Reverse mode on the graph with a node on every read."""
         image: dict[Node, Node] = {}
-        reads: dict[Edge, Node] = {}
-        wanted = set(self.edges)
+        reads: dict[Rule, Node] = {}
+        wanted = set(self.rules)
         for node in self.graph.order:
             inputs = []
             for k, u in enumerate(node.inputs):
                 new = image[u]
-                if (node, k) in wanted:
-                    new = reads[node, k] = Node(Through(), (new,), u.axes, u.shape, u.dtype)
+                if (rule := Rule(node, k)) in wanted:
+                    new = reads[rule] = Node(Through(), (new,), u.axes, u.shape, u.dtype)
                 inputs.append(new)
             image[node] = rebuild(node, tuple(inputs))
         definitions = {image[s]: image[b] for s, b in self.graph.definitions.items() if s in image}
@@ -99,36 +96,36 @@ class Engine:
 
     def _full(self, x: Array, adjoint: Node, like: Node) -> Array:
         if adjoint.axes != like.axes:
-            x = Kernel(like, self.bound).align(x, adjoint, like.axes)
+            x = NodeFunction(like, self.bound).align(x, adjoint, like.axes)
         return np.broadcast_to(x, full_shape(like, self.bound))
 
     def adjoint(self, node: Node) -> Array:
         """The adjoint of a node, as the engine computes it."""
         return self._adjoints[self._image[node]]
 
-    def sent(self, edge: Edge) -> Array:
+    def sent(self, rule: Rule) -> Array:
         """What one reader sends back to its argument."""
-        return self._adjoints[self._reads[edge]]
+        return self._adjoints[self._reads[rule]]
 
     # ------------------------------------------------------------------ the identities
     def fault(self) -> EngineFault | None:
         """The first identity that fails, from the output backwards."""
-        for edge in reversed(self.edges):
-            found = self._read(edge)
+        for rule in reversed(self.rules):
+            found = self._read(rule)
             if found is not None:
                 return found
         return self._sums()
 
-    def _read(self, edge: Edge) -> EngineFault | None:
-        cert = self.work.certificate(edge)
-        cert = replace(cert, ct=self.adjoint(edge[0]).astype(cert.ct.dtype))
-        back = self.sent(edge)
+    def _read(self, rule: Rule) -> EngineFault | None:
+        cert = self.work.certificate(rule)
+        cert = replace(cert, ct=self.adjoint(rule.node).astype(cert.ct.dtype))
+        back = self.sent(rule)
         if not self._differs(cert, back, cert.u):
             return None
         slack = float(cert.rounding().sum())  # what the rule has lost by rounding is not the engine's
         if not self._differs(cert, back, cert.u, slack):
             return None
-        node, k = edge
+        node, k = rule
         axes = cert.like.axes
         size = self.bound.extents[axes[0]] if axes else 0
 
@@ -185,8 +182,8 @@ class Engine:
 
     def _sums(self) -> EngineFault | None:
         parts: dict[Node, list[Array]] = {self.target: [np.ones(())]}
-        for node, k in self.edges:
-            parts.setdefault(node.inputs[k], []).append(self.sent((node, k)))
+        for node, k in self.rules:
+            parts.setdefault(node.inputs[k], []).append(self.sent(Rule(node, k)))
             parts.setdefault(node, [])
         for s in self.graph.order:
             if isinstance(s.op, Symbol) and s in parts:
@@ -208,38 +205,6 @@ class Engine:
         for p in parts:
             want, size = want + p, size + abs(p)
         return bool((~(abs(have - want) <= SLACK * DOUBLE * size + 1e-290)).any())
-
-
-def backend_fault(
-    graph: Graph, of: str, bound: Binding, run: Callable[[Graph, Binding], Mapping[str, Array]]
-) -> EngineFault | None:
-    """Where compiled adjoints leave those of the definition: the variable, and its last step.
-
-    Every variable gets a probe, v[t] = f(...) + p_v[t]; the gradient in p_v[t] is the adjoint
-    of v[t], which the compiled graph (`run`) and the recorded one must agree on."""
-    probes: dict[Node, Node] = {}
-    definitions = dict(graph.definitions)
-    for i, (symbol, body) in enumerate(graph.definitions.items()):
-        if symbol.dtype == "float" and len(probes) < 200:
-            probes[symbol] = probe = Node(Input(f"probe_{i}"), (), symbol.axes, symbol.shape, symbol.dtype)
-            definitions[symbol] = body + probe
-    probed = Graph({of: graph.output(of)}, definitions)
-    names = {f"adjoint_{i}": p for i, p in enumerate(probes.values())}
-    joint = adjoint.with_gradients(probed, of, names, [of])
-    zero = {str(p.op): np.zeros(full_shape(p, bound), bound.dtype) for p in probes.values()}
-    probing = replace(bound, arrays={**bound.arrays, **zero})
-    found = run(joint, probing)
-    recorded = record(joint, probing, joint.outputs.values())
-    for symbol, name in reversed(list(zip(probes, names, strict=True))):
-        have, want = np.asarray(found[name]), recorded[joint.outputs[name]]
-        far = abs(have - want) > SLACK * np.finfo(have.dtype).eps * (abs(have) + abs(want)) + 1e-290
-        if far.any():
-            axis = symbol.axes[0] if symbol.axes else None
-            steps = sorted({int(i[0]) + 1 for i in np.argwhere(far)}) if axis else []
-            text = "the compiled gradient leaves the recorded one here"
-            size = bound.extents[axis] if axis else 0
-            return EngineFault(symbol, None, tuple(steps), size, axis.name if axis else "t", text)
-    return None
 
 
 def bisect(wrong: Callable[[int, int], bool], low: int, high: int) -> int | None:

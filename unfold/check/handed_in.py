@@ -18,15 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from unfold.check.mutants import Mutation, Place, mutate_with, scaled
+from unfold.check.mutants import Mutation, RuleCall, mutate_with, scaled
 from unfold.check.numbers.oracle import SLACK
 from unfold.check.numbers.values import record
-from unfold.check.report import Report, Worst
-from unfold.check.rules.certificates import Certificate, Edge
-from unfold.check.stages import Check
-from unfold.check.why.between import Engine
-from unfold.check.why.diagnosis import factor, same
-from unfold.check.why.origin import describe
+from unfold.check.report import Report, Verdict, Worst
+from unfold.check.rules.certificates import Certificate, Rule
+from unfold.check.trial import Trial
+from unfold.check.why.diagnosis import factor, same, shifted
+from unfold.check.why.equation import describe
+from unfold.check.why.reverse_mode import ReverseMode
 from unfold.core.errors import BindingError, UnknownName
 from unfold.core.node import Node, call
 from unfold.engine.binding import Array
@@ -44,7 +44,7 @@ def compare(
     start = time.monotonic()
     if not own.ok:
         return own
-    work = Check(graph, of, list(gradients), seed, arrays)
+    work = Trial(graph, of, list(gradients), seed, arrays)
     true = work.recorded_gradients(np.float64)
     report = replace(own, notes=(*own.notes, "the gradients compared come from outside"))
     for name, value in gradients.items():
@@ -101,7 +101,7 @@ def _eps(array: Array) -> float:
 class _Explanation:
     """Why one array is not the gradient in one variable."""
 
-    def __init__(self, work: Check, name: str, given: Array, true: Array, bound: Array) -> None:
+    def __init__(self, work: Trial, name: str, given: Array, true: Array, bound: Array) -> None:
         self.work, self.name, self.given, self.true, self.bound = work, name, given, true, bound
         self.scale = float(abs(true).max(initial=0)) or 1.0
 
@@ -116,7 +116,7 @@ class _Explanation:
         source = next(u for u in self.work.sources.values() if self.name == getattr(u.op, "label", ""))
         note = f"{int(wrong.sum())} of {wrong.size} entries of d{self.work.of}/d{self.name} are wrong"
         note += "".join(_confined(wrong, [a.name for a in source.axes]))
-        base = Report(self.work.of, "WRONG", worst=worst, notes=(note,))
+        base = Report(self.work.of, Verdict.WRONG, worst=worst, notes=(note,))
         if source.axes:
             at = sorted({int(i[0]) + 1 for i in np.argwhere(wrong)})
             size = self.work.bound.extents[source.axes[0]]
@@ -137,19 +137,19 @@ class _Explanation:
 
     # ------------------------------------------------------------------ steps
     @cached_property
-    def _engine(self) -> Engine:
-        return Engine(self.work)
+    def _engine(self) -> ReverseMode:
+        return ReverseMode(self.work)
 
-    def _reads(self) -> Iterator[tuple[Edge, Certificate]]:
-        for edge in self.work.edges:
-            node, k = edge
+    def _reads(self) -> Iterator[tuple[Rule, Certificate]]:
+        for rule in self.work.rules:
+            node, k = rule
             if getattr(node.inputs[k].op, "label", None) == self.name and not node.inputs[k].axes:
-                cert = self.work.certificate(edge)
-                yield edge, replace(cert, ct=self._engine.adjoint(node).astype(cert.ct.dtype))
+                cert = self.work.certificate(rule)
+                yield rule, replace(cert, ct=self._engine.adjoint(node).astype(cert.ct.dtype))
 
     def _by_step(self, base: Report) -> Report | None:
         """For a parameter read at every step: which steps' contributions make up what is given."""
-        reads = [(edge, cert) for edge, cert in self._reads() if len(cert.axes) == 1]
+        reads = [(rule, cert) for rule, cert in self._reads() if len(cert.axes) == 1]
         if not reads or self.given.size * sum(c.bound.extents[c.axes[0]] for _, c in reads) > 1 << 24:
             return None
         axis = reads[0][1].axes[0]
@@ -167,8 +167,8 @@ class _Explanation:
         for steps, text in _selections(each, rest, self.is_it, axis.name):
             return replace(base, steps=steps, diagnosis=text)
         for move in (1, -1):
-            shifted = [_shifted(cert, move, self.work.values) for _, cert in reads]
-            if self.is_it(rest + sum(self._contributions(cert).sum(axis=0) for cert in shifted)):
+            moved = [_moved(cert, move, self.work.values) for _, cert in reads]
+            if self.is_it(rest + sum(self._contributions(cert).sum(axis=0) for cert in moved)):
                 text = f"what it is multiplied with is taken one step too {'late' if move > 0 else 'early'}"
                 return replace(base, steps=tuple(range(1, size + 1)), diagnosis=text)
         return self._by_weights(base, each, rest)
@@ -202,10 +202,10 @@ class _Explanation:
     def _by_rule(self, base: Report) -> Report | None:
         """The one rule that, changed in a usual way, gives exactly what was handed in."""
         work = self.work
-        if len(work.edges) * len(USUAL) * len(work.graph.order) > 50 * EFFORT:
+        if len(work.rules) * len(USUAL) * len(work.graph.order) > 50 * EFFORT:
             return None
-        for edge in work.edges:
-            node, k = edge
+        for rule in work.rules:
+            node, k = rule
             for text, change in USUAL.items():
                 if self.is_it(self._under(node, k, change)):
                     equation, where = describe(work.graph, node)
@@ -244,7 +244,7 @@ def _confined(wrong: Array, axes: list[str]) -> Iterator[str]:
         yield f", all at [{', '.join(slots)}]"
 
 
-def _shifted(cert: Certificate, move: int, values: Mapping[Node, Array]) -> Certificate:
+def _moved(cert: Certificate, move: int, values: Mapping[Node, Array]) -> Certificate:
     """The same read with its other operands taken one step away."""
     axis = cert.axes[0]
     operands = []
@@ -252,11 +252,7 @@ def _shifted(cert: Certificate, move: int, values: Mapping[Node, Array]) -> Cert
         if isinstance(u.op, Delay) and u.op.axis == axis and u.op.lag == move:
             x = values[u.inputs[0]]  # without its delay
         elif axis in u.axes:
-            place = u.axes.index(axis)
-            x = np.roll(x, -move, axis=place)
-            edge: list[Any] = [slice(None)] * x.ndim
-            edge[place] = -1 if move > 0 else 0
-            x[tuple(edge)] = 0
+            x = shifted(x, -move, u.axes.index(axis))
         operands.append(x)
     return replace(cert, operands=tuple(operands))
 
@@ -278,12 +274,12 @@ def _selections(each: Array, rest: Array, is_it: Any, axis: str) -> Iterator[tup
             yield tuple(range(1, i + 2)), f"the contributions up to {axis} = {i + 1} are missing: truncated"
 
 
-def _passed(at: Place) -> Node | None:
+def _passed(at: RuleCall) -> Node | None:
     like = at.inputs[at.argument]
     return at.ct if at.ct.shape == like.shape else call("sum", at.ct)
 
 
-def _confused(at: Place) -> Node | None:
+def _confused(at: RuleCall) -> Node | None:
     """The rule with an argument in the place of the result: 1 - x**2 for 1 - tanh(x)**2."""
     x = at.inputs[0]
     if x.shape != at.out.shape or x.dtype != at.out.dtype:
@@ -291,7 +287,7 @@ def _confused(at: Place) -> Node | None:
     return at.rule(at.ct, x, *at.inputs)[at.argument]
 
 
-def _untransposed(at: Place) -> Node | None:
+def _untransposed(at: RuleCall) -> Node | None:
     """W ct for W.T ct, and the like: the other matrices of a product turned round."""
     inputs = [
         u.T if k != at.argument and len(u.shape) == 2 and u.shape[0] == u.shape[1] else u

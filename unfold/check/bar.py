@@ -6,7 +6,7 @@ import sys
 import time
 
 
-class Progress:
+class Bar:
     """`advance()` once a unit of work; the bar appears late and is wiped at the end."""
 
     def __init__(self, total: int, what: str, after: float = 2.0) -> None:

@@ -10,7 +10,9 @@ from unfold.graph import Graph
 
 def owners(graph: Graph) -> dict[Node, tuple[str, Node]]:
     """For each node the left-hand side and the body of the equation that computes it."""
-    found: dict[Node, tuple[str, Node]] = {}
+    found: dict[Node, tuple[str, Node]] = graph.known.setdefault("equations", {})
+    if found:
+        return found
     bodies = [(str(s.op), graph.definitions[s]) for s in graph.order if isinstance(s.op, Symbol)]
     for left, body in [*bodies, *graph.outputs.items()]:
         for node in postorder([body]):
