@@ -1,5 +1,6 @@
 """The gallery: every system on real text, one page, nothing half-written, nothing executed."""
 
+import html
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -92,6 +93,15 @@ def test_the_page_shows_equations_gradients_code_and_latex(made):
     assert "do[t] = softmax(o[t]) - one_hot(y[t], classes)" in page
     assert r"\tanh" in page
     assert "The Zen of Python" in page
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_program_of_a_system_can_be_pasted_and_run(made, name):
+    _, _, section = made[2].partition(f'<section id="{name}"')
+    program = re.search(r"<summary>The program</summary><pre>(.*?)</pre>", section, re.S)[1]
+    space = {"__name__": "pasted"}
+    exec(html.unescape(program), space)
+    assert str(space["graph"]) == str(GRAPHS[name])
 
 
 def test_it_reads_the_users_text(tmp_path, capsys):

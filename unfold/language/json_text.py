@@ -2,13 +2,15 @@
 
 A versioned header, the nodes in the order of the graph (one a line, inputs by number), the
 definitions, the outputs. Operations go by name with their parameters; reading makes nodes
-of registered operations and evaluates nothing.
+of registered operations and evaluates nothing. Where an equation was written goes as its file's
+name and line: folders of the machine stay there.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, NoReturn
@@ -90,7 +92,7 @@ def _node(node: Node, number: Mapping[Node, int], place: Mapping[Axis, int]) -> 
     if node.dtype != "float":
         line["dtype"] = node.dtype
     if node.where is not None:
-        line["where"] = node.where
+        line["where"] = re.split(r"[\\/]", node.where)[-1]
     return line
 
 

@@ -6,12 +6,9 @@ from collections.abc import Callable
 
 import unfold as uf
 from unfold.core.dims import Dim
-from unfold.core.node import Node
-from unfold.graph import Graph
-from unfold.language.variables import Var
 
 
-def lstm(*, input: Dim = "input", hidden: Dim = "hidden", classes: Dim = "classes") -> Graph:
+def lstm(*, input: Dim = "input", hidden: Dim = "hidden", classes: Dim = "classes") -> uf.Graph:
     """c[t] = f[t] * c[t-1] + i[t] * g[t], h[t] = q[t] * tanh(c[t])
 
     Long short-term memory: the cell c is carried on by addition, so that its gradient
@@ -29,7 +26,7 @@ def lstm(*, input: Dim = "input", hidden: Dim = "hidden", classes: Dim = "classe
     c, h = uf.var("c", hidden, over=t), uf.var("h", hidden, over=t)
     o, L = uf.var("o", classes, over=t), uf.var("L", over=t)
 
-    def gate(name: str, squash: Callable[..., Node]) -> Var:
+    def gate(name: str, squash: Callable[..., uf.Node]) -> uf.Var:
         W, U = uf.param(f"W{name}", hidden, hidden), uf.param(f"U{name}", hidden, input)
         v = uf.var(name, hidden, over=t)
         v[t] = squash(W @ h[t - 1] + U @ x[t] + uf.param(f"b{name}", hidden))
@@ -46,7 +43,7 @@ def lstm(*, input: Dim = "input", hidden: Dim = "hidden", classes: Dim = "classe
     return uf.graph(loss=uf.sum(L[t], over=t), o=o)
 
 
-def gru(*, input: Dim = "input", hidden: Dim = "hidden", classes: Dim = "classes") -> Graph:
+def gru(*, input: Dim = "input", hidden: Dim = "hidden", classes: Dim = "classes") -> uf.Graph:
     """h[t] = z[t] * h[t-1] + (1 - z[t]) * g[t], g[t] = tanh(Wg (r[t] * h[t-1]) + Ug x[t] + bg)
 
     The gated recurrent unit as its authors wrote it: the reset gate r acts before the

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import unfold as uf
 from unfold.core.dims import Dim
-from unfold.graph import Graph
 
 
-def feed_forward(*, input: Dim = "input", hidden: Dim = "hidden", classes: Dim = "classes") -> Graph:
+def feed_forward(*, input: Dim = "input", hidden: Dim = "hidden", classes: Dim = "classes") -> uf.Graph:
     """yhat = softmax(W2 tanh(W1 x + b1) + b2), loss = -log yhat[y]
 
     A network with one hidden layer, which is a graph without an axis: its unfolded form is
@@ -25,7 +24,7 @@ def feed_forward(*, input: Dim = "input", hidden: Dim = "hidden", classes: Dim =
     return uf.graph(loss=uf.cross_entropy(o, y), o=o, yhat=uf.softmax(o))
 
 
-def dynamical(*, state: Dim = "state") -> Graph:
+def dynamical(*, state: Dim = "state") -> uf.Graph:
     """s[t] = tanh(A s[t-1]), s[0] = s0, loss = |s[T] - target|**2
 
     A system that evolves by itself. The matrix A and the start s0 are parameters, so the
@@ -44,7 +43,7 @@ def dynamical(*, state: Dim = "state") -> Graph:
     return uf.graph(loss=uf.sum(uf.square(s[t.last] - target)), s=s)
 
 
-def driven(*, state: Dim = "state") -> Graph:
+def driven(*, state: Dim = "state") -> uf.Graph:
     """s[t] = tanh(A s[t-1] + x[t]), s[0] = s0, loss = |s[T] - target|**2
 
     A dynamical system driven by an external signal. x: (T, state), target: (state,);

@@ -6,8 +6,6 @@ from typing import Literal
 
 import unfold as uf
 from unfold.core.dims import Dim, add
-from unfold.core.errors import DefinitionError
-from unfold.graph import Graph
 
 
 def rnn(
@@ -16,7 +14,7 @@ def rnn(
     hidden: Dim = "hidden",
     classes: Dim = "classes",
     recurrence: Literal["state", "output", "target"] = "state",
-) -> Graph:
+) -> uf.Graph:
     """h[t] = tanh(b + W h[t-1] + U x[t]), o[t] = c + V h[t], loss = sum_t -log softmax(o[t])[y[t]]
 
     The vanilla recurrent network; `recurrence` says what comes back from the step before:
@@ -46,7 +44,7 @@ def rnn(
         y[0] = 0
         back = uf.embedding(uf.param("E", classes, hidden), y[t - 1])
     else:
-        raise DefinitionError(f'recurrence is "state", "output" or "target", not {recurrence!r}')
+        raise uf.DefinitionError(f'recurrence is "state", "output" or "target", not {recurrence!r}')
     h[t] = uf.tanh(b + back + U @ x[t])
     o[t] = c + V @ h[t]
     L[t] = uf.cross_entropy(o[t], y[t])
@@ -55,7 +53,7 @@ def rnn(
 
 def vector_to_sequence(
     *, context: Dim = "context", hidden: Dim = "hidden", classes: Dim = "classes"
-) -> Graph:
+) -> uf.Graph:
     """h[t] = tanh(W h[t-1] + R context + E[y[t-1]] + b), o[t] = c + V h[t]
 
     One vector (a picture, say) to a sequence (its caption): R context acts as a bias of every
@@ -78,7 +76,7 @@ def vector_to_sequence(
     return uf.graph(loss=uf.sum(L[t], over=t), o=o)
 
 
-def bidirectional(*, input: Dim = "input", hidden: Dim = "hidden", classes: Dim = "classes") -> Graph:
+def bidirectional(*, input: Dim = "input", hidden: Dim = "hidden", classes: Dim = "classes") -> uf.Graph:
     """f[t] from f[t-1] and x[t], g[t] from g[t+1] and x[t], o[t] = c + V (f[t]; g[t])
 
     Two tanh recurrences, f forward and g backward in time, so that every output sees the
@@ -105,7 +103,7 @@ def bidirectional(*, input: Dim = "input", hidden: Dim = "hidden", classes: Dim 
 
 def stacked(
     *, input: Dim = "input", hidden: Dim = "hidden", classes: Dim = "classes", depth: int = 2
-) -> Graph:
+) -> uf.Graph:
     """hl[t] = tanh(Wl hl[t-1] + Ul h(l-1)[t] + bl) for each layer l, where h0[t] = x[t]
 
     A deep recurrent network: `depth` layers, each reading the states of the one below.
@@ -114,7 +112,7 @@ def stacked(
     Source: Goodfellow et al. (2016), section 10.5, fig. 10.13a; Graves et al. (2013).
     """
     if depth < 1:
-        raise DefinitionError(f"a stacked network has at least one layer, not depth={depth}")
+        raise uf.DefinitionError(f"a stacked network has at least one layer, not depth={depth}")
     t = uf.axis("t")
     x, y = uf.input("x", input, over=t), uf.input("y", over=t, dtype=int)
     V, c = uf.param("V", classes, hidden), uf.param("c", classes)

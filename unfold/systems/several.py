@@ -6,8 +6,6 @@ from typing import Literal
 
 import unfold as uf
 from unfold.core.dims import Dim
-from unfold.core.errors import DefinitionError
-from unfold.graph import Graph
 
 
 def encoder_decoder(
@@ -17,7 +15,7 @@ def encoder_decoder(
     decoder: Dim = "decoder",
     classes: Dim = "classes",
     context: Literal["initial", "every", "both"] = "both",
-) -> Graph:
+) -> uf.Graph:
     """C = h[I], the end of an encoder over i; the decoder d over j starts from it and reads it
 
     h[i] = tanh(W h[i-1] + U x[i] + b) reads a sequence of I steps, d[j] writes one of J:
@@ -30,7 +28,7 @@ def encoder_decoder(
     Sutskever, Vinyals and Le (2014).
     """
     if context not in ("initial", "every", "both"):
-        raise DefinitionError(f'context is "initial", "every" or "both", not {context!r}')
+        raise uf.DefinitionError(f'context is "initial", "every" or "both", not {context!r}')
     i, j = uf.axis("i"), uf.axis("j")
     x, z = uf.input("x", input, over=i), uf.input("z", over=j, dtype=int)
     W, U, b = uf.param("W", hidden, hidden), uf.param("U", hidden, input), uf.param("b", hidden)
@@ -59,7 +57,7 @@ def attention(
     decoder: Dim = "decoder",
     align: Dim = "align",
     classes: Dim = "classes",
-) -> Graph:
+) -> uf.Graph:
     """ctx[j] = sum_i a[j, i] h[i], a[j, i] = softmax_i(v . tanh(A d[j-1] + B h[i]))
 
     An encoder-decoder whose decoder looks back, at every step j, at all encoder states h[i]:
@@ -95,7 +93,7 @@ def attention(
 
 def memory_network(
     *, vocabulary: Dim = "vocabulary", memory: Dim = "memory", classes: Dim = "classes", hops: int = 3
-) -> Graph:
+) -> uf.Graph:
     """u[k] = u[k-1] + sum_m p[k, m] O[m], p[k, m] = softmax_m(u[k-1] . M[m]), u[0] = B q
 
     End-to-end memory network: the question q is answered by looking `hops` times at all
@@ -124,7 +122,7 @@ def memory_network(
     return uf.graph(loss=uf.cross_entropy(o, y), o=o, p=p)
 
 
-def grid(*, input: Dim = "input", hidden: Dim = "hidden", classes: Dim = "classes") -> Graph:
+def grid(*, input: Dim = "input", hidden: Dim = "hidden", classes: Dim = "classes") -> uf.Graph:
     """h[i, j] = tanh(Wr h[i-1, j] + Wc h[i, j-1] + U x[i, j] + b), o = c + V h[I, J]
 
     A two-dimensional recurrent network: the state at row i and column j follows from the

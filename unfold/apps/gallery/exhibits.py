@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import json
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -133,14 +135,29 @@ def documentation(maker: Callable[..., Graph]) -> tuple[str, str]:
 
 
 def source(maker: Callable[..., Graph]) -> str:
-    """The body of a system: its declarations and equations."""
+    """A system as a program of its own: imports, sizes, declarations, equations, and `graph`."""
     lines = inspect.getsource(function(maker)).splitlines()
     start = [n for n, line in enumerate(lines) if '"""' in line][-1] + 1
+    last = max(n for n, line in enumerate(lines) if line.startswith("    return "))
+    lines[last] = lines[last].replace("return ", "graph = ", 1)
     body = textwrap.dedent("\n".join(lines[start:]))
-    if isinstance(maker, partial):
-        given = ", ".join(f"{key} = {value!r}" for key, value in maker.keywords.items())
-        body = f"# {given}\n{body}"
-    return body
+    sizes = {name: p.default for name, p in inspect.signature(maker).parameters.items()}
+    given = "".join(f"{name} = {json.dumps(value)}\n" for name, value in sizes.items())
+    return f"{_imports(maker, body)}\n{given}\n{body}"
+
+
+def _imports(maker: Callable[..., Graph], body: str) -> str:
+    """The imports of a system's module that its equations use."""
+    used = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
+    module = inspect.getmodule(function(maker))
+    assert module is not None
+    lines: dict[str, None] = {}
+    for statement in ast.parse(inspect.getsource(module)).body:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            statement.names = [n for n in statement.names if (n.asname or n.name) in used]
+            if statement.names:
+                lines[ast.unparse(statement)] = None
+    return "".join(f"{line}\n" for line in lines)
 
 
 def function(maker: Callable[..., Graph]) -> Callable[..., Graph]:
