@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unfold.apps.train import corpus as texts
-from unfold.apps.train.corpus import BadText, Windows, read, split
+from unfold.apps.train.corpus import BadText, Rows, read, split
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_character_outside_the_vocabulary_is_named(write):
 @given(st.integers(2, 200), st.integers(1, 9), st.integers(1, 40))
 def test_windows_read_every_row_once_and_in_order(length, streams, steps):
     codes = np.arange(length)
-    windows = Windows.fit(codes, streams, steps)
+    windows = Rows.fit(codes, streams, steps)
     x = np.concatenate([windows[k][0] for k in range(len(windows))])
     y = np.concatenate([windows[k][1] for k in range(len(windows))])
     assert np.array_equal(y, x + 1)

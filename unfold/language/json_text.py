@@ -140,7 +140,7 @@ def from_json(text: str | bytes, make: type[G]) -> G:
             f"this library reads version {VERSION}; write it again with to_json, or update the library"
         )
     try:
-        return _Reader(data).graph(make)
+        return _Decoder(data).graph(make)
     except NotAGraph:
         raise
     except UnfoldError as error:
@@ -166,7 +166,7 @@ def _need(holds: bool, what: str) -> None:
         raise NotAGraph(f"a damaged graph: {what}")
 
 
-class _Reader:
+class _Decoder:
     def __init__(self, data: dict[str, Any]) -> None:
         self.data = data
         self.axes = [self._axis(*entry) for entry in data["axes"]]

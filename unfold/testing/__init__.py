@@ -1,9 +1,9 @@
-"""For tests of systems and operations: hypothesis strategies, and mutants to test checks with.
+"""For tests of systems and operations: hypothesis strategies, and mutants to test checks with
+(`mutate`, `engine_mutant`: wrong rules and a wrong engine, on purpose).
 
     specs.py        systems, expressions and calls as plain data; `build(spec)`
     strategies.py   what draws them: shapes, op_calls, expressions, systems, illegal_systems,
                     inputs, kinky_inputs, time_lengths (these need hypothesis)
-    mutants.py      wrong rules and a wrong engine, on purpose
     plugin.py       the pytest fixture `gradcheck(graph, "loss", wrt, **arrays)`, after the line
                     pytest_plugins = "unfold.testing.plugin" in conftest.py; it prints its seed
 
@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from unfold.check.mutants import engine_mutant as engine_mutant
 from unfold.check.mutants import mutate as mutate
 from unfold.testing.specs import BlockSpec as BlockSpec
+from unfold.testing.specs import Built as Built
 from unfold.testing.specs import EquationSpec as EquationSpec
 from unfold.testing.specs import ExpressionSpec as ExpressionSpec
 from unfold.testing.specs import IllegalSpec as IllegalSpec
 from unfold.testing.specs import OpCall as OpCall
-from unfold.testing.specs import System as System
 from unfold.testing.specs import SystemSpec as SystemSpec
 from unfold.testing.specs import build as build
 

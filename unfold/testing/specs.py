@@ -101,7 +101,7 @@ class IllegalSpec:
 
 
 @dataclass
-class System:
+class Built:
     """What a spec builds: the graph, and arrays that fit it."""
 
     graph: Graph
@@ -138,12 +138,12 @@ def _lags(body: Expr) -> list[int]:
 
 
 @singledispatch
-def build(spec: Any) -> System:
+def build(spec: Any) -> Built:
     """The system of a spec. Raises what the language raises for an `IllegalSpec`."""
     raise TypeError(f"not a spec: {spec!r}")
 
 
-class _Writer:
+class _Script:
     """Writes an expression spec in the language."""
 
     def __init__(self, size: int) -> None:
@@ -189,8 +189,8 @@ class _Writer:
 
 
 @build.register
-def _(spec: SystemSpec) -> System:
-    writer = _Writer(spec.size)
+def _(spec: SystemSpec) -> Built:
+    writer = _Script(spec.size)
     t = writer.t = axis("t")
     writer.x, writer.z = input("x", spec.size, over=t), input("z", over=t)
     lag = max(3, spec.max_lag)
@@ -217,10 +217,10 @@ def _(spec: SystemSpec) -> System:
     total = [_loss(writer.variables[k], t, kind) for kind, k in spec.loss]
     outputs = {f"out{k}": writer.variables[k][t] for k in places}
     graph = make_graph(loss=total[0] if len(total) == 1 else call("add", *total), **outputs)
-    return System(graph, spec.size, _shapes(graph))
+    return Built(graph, spec.size, _shapes(graph))
 
 
-def _boundary(writer: _Writer, e: EquationSpec, m: int) -> Any:
+def _boundary(writer: _Script, e: EquationSpec, m: int) -> Any:
     kind = e.boundary[m % len(e.boundary)]
     if kind == "param":
         return writer.param(*([writer.size] if e.vector else []))
@@ -242,16 +242,16 @@ def _shapes(graph: Graph) -> dict[str, Callable[[int], tuple[int, ...]]]:
 
 
 @build.register
-def _(spec: ExpressionSpec) -> System:
-    writer = _Writer(spec.size)
+def _(spec: ExpressionSpec) -> Built:
+    writer = _Script(spec.size)
     writer.x, writer.z = param("x", spec.size), param("z")
     value = writer.write(spec.body)
     graph = make_graph(loss=call("sum", value * value), value=value)
-    return System(graph, spec.size, _shapes(graph))
+    return Built(graph, spec.size, _shapes(graph))
 
 
 @build.register
-def _(spec: OpCall) -> System:
+def _(spec: OpCall) -> Built:
     example = examples(spec.name)[spec.which]
     shapes = spec.shapes if spec.shapes is not None else tuple(g.shape for g in example.given)
     leaves = [input(n, *s, dtype=g.kind) for n, s, g in zip("abcdef", shapes, example.given, strict=False)]
@@ -266,7 +266,7 @@ def _(spec: OpCall) -> System:
         outputs["loss"] = terms[0] if len(terms) == 1 else call("add", *terms)
     graph = make_graph(**outputs)
     given = dict(zip("abcdef", example.given, strict=False))
-    return System(
+    return Built(
         graph,
         0,
         _shapes(graph),
@@ -276,7 +276,7 @@ def _(spec: OpCall) -> System:
 
 
 @build.register
-def _(spec: IllegalSpec) -> System:
+def _(spec: IllegalSpec) -> Built:
     t = axis("t")
     largest = max([1, *(abs(lag) for _, _, lag in spec.reads)])
     names = [var(f"v{k}", over=t) for k in range(spec.variables + spec.decoys)]
@@ -292,4 +292,4 @@ def _(spec: IllegalSpec) -> System:
         if spec.error == "Redefined" and k == 0:
             v[t] = constant(0.0)
     graph = make_graph(**{f"out{k}": v[t] for k, v in enumerate(names)})
-    return System(graph, 0, _shapes(graph))
+    return Built(graph, 0, _shapes(graph))

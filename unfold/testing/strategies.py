@@ -31,12 +31,12 @@ from unfold.testing.specs import (
     UNARY,
     Arrays,
     BlockSpec,
+    Built,
     EquationSpec,
     Expr,
     ExpressionSpec,
     IllegalSpec,
     OpCall,
-    System,
     SystemSpec,
 )
 
@@ -238,14 +238,14 @@ def illegal_systems(draw: Draw) -> IllegalSpec:
 
 # ---------------------------------------------------------------------- data
 @st.composite
-def inputs(draw: Draw, system: System, steps: int | None = None) -> Arrays:
+def inputs(draw: Draw, system: Built, steps: int | None = None) -> Arrays:
     """Arrays for a built system: uniform in the domain of what they feed."""
     length = steps if steps is not None else draw(time_lengths())
     return system.arrays(draw(st.integers(0, 2**16)), length)
 
 
 @st.composite
-def kinky_inputs(draw: Draw, system: System, steps: int | None = None) -> Arrays:
+def kinky_inputs(draw: Draw, system: Built, steps: int | None = None) -> Arrays:
     """Arrays at kinks and ties: 0, 1, -1 and equal entries, among ordinary ones."""
     length = steps if steps is not None else draw(time_lengths())
     arrays = system.arrays(draw(st.integers(0, 2**16)), length)

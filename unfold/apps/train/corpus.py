@@ -110,7 +110,7 @@ def _refuse_other_encodings(path: str | Path, start: bytes) -> None:
 
 
 @dataclass(frozen=True)
-class Windows:
+class Rows:
     """A text cut into `streams` equal rows, read side by side in windows of `steps`.
 
     Window k of row r continues window k - 1 of the same row, so a state carried from window
@@ -123,7 +123,7 @@ class Windows:
     steps: int
 
     @classmethod
-    def fit(cls, codes: Codes, streams: int, steps: int) -> Windows:
+    def fit(cls, codes: Codes, streams: int, steps: int) -> Rows:
         """As asked for, or as much of it as the text can fill."""
         pairs = len(codes) - 1
         return cls(codes, max(1, min(streams, pairs // steps)), max(1, min(steps, pairs)))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from unfold.apps.train.checkpoint import Array, BadCheckpoint, Checkpoint
-from unfold.apps.train.corpus import Codes, Vocabulary, Windows, split
+from unfold.apps.train.corpus import Codes, Rows, Vocabulary, split
 from unfold.apps.train.models import carried, character, initial
 from unfold.core.errors import UnfoldError
 from unfold.graph import Graph
@@ -90,9 +90,9 @@ class Trainer:
             raise UnfoldError(f"no optimiser {o.optimiser!r}; there are {', '.join(optim.OPTIMISERS)}")
         self.model = character(o.model, layers=o.layers)
         train, validation = split(self.codes, o.validation)
-        self.train = Windows.fit(train, o.streams, o.steps)
+        self.train = Rows.fit(train, o.streams, o.steps)
         held = validation[:VALIDATED] if len(validation) else train[:VALIDATED]
-        self.validation = Windows.fit(held, o.streams, o.steps)
+        self.validation = Rows.fit(held, o.streams, o.steps)
         self.held_out = len(validation) > 0
 
     # ------------------------------------------------------------------ what runs
@@ -117,7 +117,7 @@ class Trainer:
         weights = {name: w.astype(o.precision) for name, w in weights.items()}
         return Progress(weights, {}, self.zeros(self.train), weights)
 
-    def zeros(self, windows: Windows) -> Arrays:
+    def zeros(self, windows: Rows) -> Arrays:
         """The state before a text."""
         o = self.options
         return {f"{s}_0": np.zeros((windows.streams, o.hidden), o.precision) for s in self.names}
