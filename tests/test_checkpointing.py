@@ -123,3 +123,16 @@ def test_the_price_is_stated():
     assert c.windows(100_000) == 1000
     assert repetitions(1000, 10) == 4
     assert c.factor(100_000) < 4
+
+
+def test_running_sums_of_integers_go_through_windows():
+    t = uf.axis("t")
+    k, x = uf.input("k", over=t, dtype="int"), uf.input("x", over=t)
+    w, h = uf.param("w"), uf.var("h", over=t)
+    h[0] = 0
+    h[t] = uf.tanh(w * h[t - 1] + x[t] * uf.cumsum(k[t], over=t))
+    graph = uf.graph(loss=uf.sum(h[t] * h[t], over=t))
+    arrays = {"k": np.array([1, 0, 2, 1, 0]), "x": np.linspace(-0.3, 0.4, 5), "w": 0.5}
+    value, grads = graph.value_and_grad("loss")(**arrays)
+    again, found = checkpoint(graph, "loss", window=2, snapshots=1)(**arrays)
+    np.testing.assert_allclose([again, found["w"]], [value, grads["w"]], rtol=1e-12)

@@ -14,7 +14,8 @@ Any number of snapshots gives the same gradients, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from math import comb
 from typing import Any
 
@@ -23,16 +24,17 @@ import numpy as np
 from unfold.core.axis import Index
 from unfold.core.errors import BindingError, NotDifferentiable, UnfoldError
 from unfold.core.leaves import Input, Symbol, constant
-from unfold.core.node import Node, call
+from unfold.core.node import Node, Op, call
 from unfold.core.op import apply
 from unfold.core.system import Wrt, rebuild
 from unfold.engine.binding import check_lengths
 from unfold.engine.run import Result
 from unfold.graph import Graph
-from unfold.learn.states import Builder, Stream, only
+from unfold.learn.states import StepBuilder, Stream, only
 from unfold.learn.streaming import causal_axis
-from unfold.ops.time.delays import At, Delay, Size, Step, Structural, read_at, size
+from unfold.ops.time.delays import Size, read_at, size
 from unfold.transform.adjoint import select, with_gradients
+from unfold.transform.simplify import unused
 
 State = dict[str, Any]
 
@@ -51,9 +53,18 @@ def repetitions(windows: int, snapshots: int) -> int:
     return r
 
 
-def schedule(windows: int, snapshots: int) -> Iterator[tuple[str, int, int]]:
-    """What to do, in order: ("advance", a, b) from the state before window a to the one before
-    b; ("save", a, _) and ("load", a, _) the state before window a; ("back", a, _) through it.
+class Act(StrEnum):
+    """What there is to do in a pass with few snapshots."""
+
+    ADVANCE = "advance"
+    SAVE = "save"
+    LOAD = "load"
+    BACK = "back"
+
+
+def schedule(windows: int, snapshots: int) -> Iterator[tuple[Act, int, int]]:
+    """What to do, in order: (ADVANCE, a, b) from the state before window a to the one before
+    b; (SAVE, a, _) and (LOAD, a, _) the state before window a; (BACK, a, _) through it.
 
     Iterative; the loop invariant is a stack of (begin, end, snapshots left) yet to be undone,
     the state before `begin` of the top one being at hand.
@@ -61,22 +72,22 @@ def schedule(windows: int, snapshots: int) -> Iterator[tuple[str, int, int]]:
     if windows < 1:
         return
     stack = [(0, windows, snapshots)]
-    yield "save", 0, 0
+    yield Act.SAVE, 0, 0
     at = 0
     while stack:
         begin, end, left = stack.pop()
         if at != begin:
-            yield "load", begin, 0
+            yield Act.LOAD, begin, 0
             at = begin
         if end - begin == 1:
-            yield "back", begin, 0
+            yield Act.BACK, begin, 0
             continue
         middle = begin + (_split(end - begin, left) if left else end - begin - 1)
-        yield "advance", begin, middle
+        yield Act.ADVANCE, begin, middle
         at = middle
         stack.append((begin, middle, left))
         if left:
-            yield "save", middle, 0
+            yield Act.SAVE, middle, 0
         stack.append((middle, end, left - 1 if left else 0))
 
 
@@ -90,53 +101,34 @@ def _split(windows: int, snapshots: int) -> int:
 
 def advances(windows: int, snapshots: int) -> int:
     """How many windows are run forward in all, besides the backward passes."""
-    return sum(b - a for what, a, b in schedule(windows, snapshots) if what == "advance")
+    return sum(b - a for act, a, b in schedule(windows, snapshots) if act is Act.ADVANCE)
 
 
 # ---------------------------------------------------------------------- windows
-class Windows(Builder):
+@dataclass
+class WindowBuilder(StepBuilder):
     """Like a stream, but of several steps at a time: the axis stays."""
 
-    def copy(self, node: Node) -> Node:
-        op, axis = node.op, self.axis
-        if isinstance(op, Symbol | Input):
-            return node
-        if isinstance(op, Step | Size) and op.axis == axis:
-            count = self.count()
-            return count if isinstance(op, Size) else node + (count - size(axis))
-        if isinstance(op, Delay) and op.axis == axis:
-            return self.delayed(node)
-        if isinstance(op, At) and op.axis == axis and op.index == Index(axis, "last", 0):
-            return read_at(self.now(node.inputs[0]), op.index)
-        if axis in op.spans:
-            return self.total(node)
-        if isinstance(op, Structural) and op.axis == axis:
-            raise self.refuse(node)
-        return rebuild(node, tuple(map(self.now, node.inputs)))
+    ends: list[tuple[str, Node, list[Node]]] = field(default_factory=list)
 
-    def count(self) -> Node:
-        """The number of steps up to the end of this window."""
-        if self.counter is None:
-            before = Node(Input(name := self.fresh(self.axis.name + " before")), (), (), (), "int")
-            self.first[name] = constant(0)
-            self.after[name] = self.counter = before + size(self.axis)
-        return self.counter
+    def same(self, node: Node) -> Node:
+        return (
+            node if isinstance(node.op, Symbol | Input) else rebuild(node, tuple(map(self.now, node.inputs)))
+        )
+
+    def counted(self, node: Node) -> Node:
+        """The number of steps up to the end of this window, or the numbers of the steps in it."""
+        inside = size(self.axis)
+        count = self.counter(self.axis.name + " before", inside)
+        return count if isinstance(node.op, Size) else node + (count - inside)
 
     def delayed(self, node: Node) -> Node:
         """The same delay, its boundary values being the states before the window."""
-        op = node.op
-        assert isinstance(op, Delay)
-        source, *boundary = node.inputs
-        states: list[Node] = []
-        for m in range(op.lag):
-            value = boundary[m] if boundary else None
-            key = (source, m, value)
-            if key not in self.registers:
-                name = self.fresh(f"{self.label(source)}[{self.axis.name}-{m + 1}]")
-                self.registers[key] = self.state(name, node, value)
-                self.ends.append((name, source, [*states, self.registers[key]]))
-            states.append(self.registers[key])
-        return Node(op, (self.now(source), *states), node.axes, node.shape, node.dtype, node.where)
+        inputs = (self.now(node.inputs[0]), *self.row(node))
+        return Node(node.op, inputs, node.axes, node.shape, node.dtype, node.where)
+
+    def remember(self, name: str, source: Node, states: list[Node]) -> None:
+        self.ends.append((name, source, states))
 
     def finish(self) -> None:
         """The states after the window: the last steps, or states before where it is shorter."""
@@ -146,51 +138,55 @@ class Windows(Builder):
             after = read_at(body, index, *states) if self.axis in body.axes else body
             self.after[name] = after
 
-    def total(self, node: Node) -> Node:
-        """A sum or maximum: of the steps before the window, and of those in it."""
-        op, x = node.op, self.now(node.inputs[0])
-        if op.name not in ("sum", "max", "cumsum") or getattr(op, "backward", False):
-            raise self.refuse(node)
-        start = call("broadcast_to", constant(-np.inf if op.name == "max" else 0.0), node.shape)
-        name = self.fresh(f"{op.name} {self.label(node.inputs[0])}")
-        before = self.state(name, node, start)
-        here = apply(op, x)
-        out = call("maximum", before, here) if op.name == "max" else before + here
-        self.after[name] = read_at(out, Index(self.axis, "last", 0)) if self.axis in out.axes else out
-        return out
+    def here(self, op: Op, x: Node) -> Node:
+        return apply(op, x)
+
+    def ordered(self, step: Graph) -> Graph:
+        return step
+
+    def last(self, node: Node) -> Node:
+        return read_at(node, Index(self.axis, "last", 0)) if self.axis in node.axes else node
 
 
 # ---------------------------------------------------------------------- gradients
+Key = tuple[str, str]  # ("input" or "state", its name)
+
+
 @dataclass(frozen=True)
 class Pulled:
     """Outputs of a graph turned around: from their cotangents (`ct h[t-1]`) to those of `wrt`."""
 
     graph: Graph
-    outputs: tuple[str, ...]
+    cotangents: Mapping[str, str]  # for each output the input that is its cotangent
+    gradients: Mapping[str, Key]  # for each further output what it is the cotangent of
 
     @classmethod
-    def of(cls, graph: Graph, outputs: list[str], wrt: Mapping[str, Node], keep: list[str]) -> Pulled:
+    def of(cls, graph: Graph, outputs: list[str], wrt: Mapping[Key, Node], keep: list[str]) -> Pulled:
+        cotangents: dict[str, str] = {}
         total: Node = constant(0.0)
         for name in outputs:
             node = graph.output(name)
-            ct = Node(Input(f"ct {name}"), (), node.axes, node.shape, node.dtype)
-            product = ct * node
+            taken = {*graph.inputs, *graph.params, *cotangents.values()}
+            label = cotangents[name] = unused(f"ct {name}", taken)
+            product = Node(Input(label), (), node.axes, node.shape, node.dtype) * node
             product = call("sum", product) if product.shape else product
             for axis in product.axes:
                 product = call("sum", product, over=axis)
             total = total + product
-        joint = Graph(
-            {**{name: graph.output(name) for name in keep}, "pulled back": total}, graph.definitions
-        )
-        found = {name: node for name, node in wrt.items() if node in set(joint.order)}
-        made = with_gradients(joint, "pulled back", {f"d {n}": u for n, u in found.items()}, keep)
-        return cls(made, tuple(outputs))
+        pulled = unused("pulled back", keep)
+        joint = Graph({**{name: graph.output(name) for name in keep}, pulled: total}, graph.definitions)
+        gradients: dict[str, Key] = {}
+        for key in wrt:
+            if wrt[key] in set(joint.order):
+                gradients[unused(f"d {key[1]}", {*keep, *gradients})] = key
+        made = with_gradients(joint, pulled, {d: wrt[key] for d, key in gradients.items()}, keep)
+        return cls(made, cotangents, gradients)
 
-    def __call__(self, cts: Mapping[str, Any], arrays: Mapping[str, Any]) -> tuple[Result, dict[str, Any]]:
+    def __call__(self, cts: Mapping[str, Any], arrays: Mapping[str, Any]) -> tuple[Result, dict[Key, Any]]:
         """The kept outputs, and the cotangents."""
-        given = {**arrays, **{f"ct {name}": cts[name] for name in self.outputs}}
+        given = {**arrays, **{label: cts[name] for name, label in self.cotangents.items()}}
         out = self.graph(**only(self.graph, given, None))
-        return out, {name[2:]: out.pop(name) for name in list(out) if name.startswith("d ")}
+        return out, {key: out.pop(d) for d, key in self.gradients.items()}
 
 
 class Checkpointed:
@@ -208,13 +204,13 @@ class Checkpointed:
             raise NotDifferentiable(f"checkpoint needs {of!r} to be one real number")
         self.graph, self.of, self.window, self.snapshots = graph.select(of), of, window, snapshots
         self.axis = causal_axis(self.graph, over)
-        self.parts: Stream = Windows(self.graph, self.axis).stream()
+        self.parts: Stream = WindowBuilder(self.graph, self.axis).stream()
         self.wrt = select(graph, wrt)
         step = self.parts.step
         self.floats = [n for n in self.parts.state if n in step.inputs and step.inputs[n].dtype == "float"]
         moving = [n for n in self.floats if n in self.parts.moving]
-        own = {f"of {n}": u for n, u in self.wrt.items()}
-        sources = {**own, **{f"at {n}": step.inputs[n] for n in self.floats}}
+        own: dict[Key, Node] = {("input", n): u for n, u in self.wrt.items()}
+        sources: dict[Key, Node] = {**own, **{("state", n): step.inputs[n] for n in self.floats}}
         self.forward = step.select(*(n for n in self.parts.state if n in self.parts.moving))
         self.back = Pulled.of(step, [of, *moving], sources, [of])
         self.begin = Pulled.of(self.parts.start, self.floats, own, [])
@@ -240,54 +236,82 @@ class Checkpointed:
         check_lengths(self.graph, arrays, {self.axis: steps})
         if not steps:
             return self.graph.value_and_grad(self.of, list(self.wrt))(**arrays)
-        fixed = {n: a for n, a in arrays.items() if n not in over}
+        return Sweep(self, arrays, over).run(self.windows(steps))
 
-        def part(k: int) -> dict[str, Any]:
-            here = slice(k * self.window, (k + 1) * self.window)
-            return {n: np.asarray(arrays[n])[(slice(None),) * place + (here,)] for n, place in over.items()}
-
-        sizes = {
-            a.name: np.shape(arrays[n])[i] for n, u in self.graph.inputs.items() for i, a in enumerate(u.axes)
-        }
-        needed = {a.name for own in self.parts.axes.values() for a in own}
-        state = self.parts.init(**fixed, **{n: s for n, s in sizes.items() if n in needed})
-        cts = {self.of: 1.0, **{n: np.zeros_like(state[n]) for n in self.floats}}
-        grads = {n: _zeros(np.asarray(arrays[n])) for n in self.wrt}
-        kept: dict[int, State] = {}
-        value: Any = None
-        for what, a, b in schedule(self.windows(steps), self.snapshots):
-            if what == "save":
-                kept[a] = state
-            elif what == "load":
-                state = kept[a]
-            elif what == "advance":
-                for k in range(a, b):
-                    after = self.forward(**only(self.forward, {**fixed, **part(k), **state}, None))
-                    state = {**state, **after}
-            else:
-                out, pulled = self.back(cts, {**fixed, **part(a), **state})
-                value = out[self.of] if value is None else value
-                cts = {**cts, self.of: 0.0}
-                for n in self.floats:
-                    more = pulled.get(f"at {n}", 0.0)
-                    cts[n] = np.zeros_like(cts[n]) + more if n in self.parts.moving else cts[n] + more
-                for n, g in grads.items():
-                    if n in over:
-                        here = slice(a * self.window, (a + 1) * self.window)
-                        g[(slice(None),) * over[n] + (here,)] += pulled.get(f"of {n}", 0.0)
-                    elif f"of {n}" in pulled:
-                        g += pulled[f"of {n}"]
-                kept.pop(a, None)
-        cts = {n: self._unspread(n, cts[n]) for n in self.floats}
-        _, first = self.begin(cts, fixed)
-        return value, {n: g + first[f"of {n}"] if f"of {n}" in first else g for n, g in grads.items()}
-
-    def _unspread(self, name: str, ct: Any) -> Any:
+    def unspread(self, name: str, ct: Any) -> Any:
         """A cotangent summed over the axes along which the first state was repeated."""
         have, want = self.parts.start.outputs[name].axes, self.parts.axes[name]
         ct = np.sum(ct, axis=tuple(i for i, a in enumerate(want) if a not in have))
         left = [a for a in want if a in have]
         return np.transpose(ct, [*(left.index(a) for a in have), *range(len(have), np.ndim(ct))])
+
+
+class Sweep:
+    """One gradient on its way: the state at hand, the states kept, the gradients so far."""
+
+    def __init__(self, work: Checkpointed, arrays: Mapping[str, Any], over: Mapping[str, int]) -> None:
+        self.work, self.arrays, self.over = work, arrays, over
+        self.fixed = {n: a for n, a in arrays.items() if n not in over}
+        self.state: State = work.parts.init(**self.fixed, **self._sizes())
+        self.cts: dict[str, Any] = {work.of: 1.0}
+        self.cts |= {n: np.zeros_like(self.state[n]) for n in work.floats}
+        self.grads = {n: _zeros(np.asarray(arrays[n])) for n in work.wrt}
+        self.kept: dict[int, State] = {}
+        self.value: Any = None
+
+    def run(self, windows: int) -> tuple[Any, dict[str, Any]]:
+        """Through the windows as the schedule says, and through the start: value and gradients."""
+        for act, a, b in schedule(windows, self.work.snapshots):
+            if act is Act.SAVE:
+                self.kept[a] = self.state
+            elif act is Act.LOAD:
+                self.state = self.kept[a]
+            elif act is Act.ADVANCE:
+                self._advance(a, b)
+            else:
+                self._back(a)
+        work = self.work
+        _, first = work.begin({n: work.unspread(n, self.cts[n]) for n in work.floats}, self.fixed)
+        found = {n: first.get(("input", n)) for n in self.grads}
+        return self.value, {n: g if found[n] is None else g + found[n] for n, g in self.grads.items()}
+
+    def _sizes(self) -> dict[str, int]:
+        """How large the axes of the state are that no array of the start tells."""
+        needed = {a.name for own in self.work.parts.axes.values() for a in own}
+        return {
+            a.name: np.shape(self.arrays[n])[i]
+            for n, u in self.work.graph.inputs.items()
+            for i, a in enumerate(u.axes)
+            if a.name in needed
+        }
+
+    def _here(self, name: str, window: int) -> tuple[slice, ...]:
+        """Where the steps of a window lie in an array."""
+        steps = slice(window * self.work.window, (window + 1) * self.work.window)
+        return (*[slice(None)] * self.over[name], steps)
+
+    def _given(self, window: int) -> dict[str, Any]:
+        part = {n: np.asarray(self.arrays[n])[self._here(n, window)] for n in self.over}
+        return {**self.fixed, **part, **self.state}
+
+    def _advance(self, begin: int, end: int) -> None:
+        for window in range(begin, end):
+            forward = self.work.forward
+            self.state = {**self.state, **forward(**only(forward, self._given(window), None))}
+
+    def _back(self, window: int) -> None:
+        """Back through a window; its cotangents become those of the state before it."""
+        work = self.work
+        out, pulled = work.back(self.cts, self._given(window))
+        self.value = out[work.of] if self.value is None else self.value
+        self.cts[work.of] = 0.0
+        for n in work.floats:
+            before = np.zeros_like(self.cts[n]) if n in work.parts.moving else self.cts[n]
+            self.cts[n] = before + pulled.get(("state", n), 0.0)
+        for n, g in self.grads.items():
+            here = self._here(n, window) if n in self.over else ...
+            g[here] += pulled.get(("input", n), 0.0)
+        self.kept.pop(window, None)
 
 
 def _zeros(array: Any) -> Any:

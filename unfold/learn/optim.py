@@ -43,11 +43,10 @@ def sgd(
     step, now = _start(weights, grads, state, rate)
 
     def update(w: Array, g: Array, u: Array) -> tuple[Array, Array]:
-        g = g + decay * w if decay else g
         u = momentum * u + g
         return w - now * (g + momentum * u if nesterov else u), u
 
-    return _each(update, ("velocity",), weights, grads, state, step)
+    return _each(update, ("velocity",), weights, grads, state, step, decay)
 
 
 def rmsprop(
@@ -65,12 +64,11 @@ def rmsprop(
     step, now = _start(weights, grads, state, rate)
 
     def update(w: Array, g: Array, v: Array, u: Array) -> tuple[Array, Array, Array]:
-        g = g + decay * w if decay else g
         v = smoothing * v + (1 - smoothing) * g * g
         u = momentum * u + g / (np.sqrt(v) + eps)
         return w - now * u, v, u
 
-    return _each(update, ("square", "velocity"), weights, grads, state, step)
+    return _each(update, ("square", "velocity"), weights, grads, state, step, decay)
 
 
 def adagrad(
@@ -86,11 +84,10 @@ def adagrad(
     step, now = _start(weights, grads, state, rate)
 
     def update(w: Array, g: Array, v: Array) -> tuple[Array, Array]:
-        g = g + decay * w if decay else g
         v = v + g * g
         return w - now * g / (np.sqrt(v) + eps), v
 
-    return _each(update, ("square",), weights, grads, state, step)
+    return _each(update, ("square",), weights, grads, state, step, decay)
 
 
 def adam(
@@ -109,12 +106,11 @@ def adam(
     b1, b2 = betas
 
     def update(w: Array, g: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
-        g = g + decay * w if decay else g
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * g * g
         return w - now / (1 - b1**step) * m / (np.sqrt(v) / (1 - b2**step) ** 0.5 + eps), m, v
 
-    return _each(update, ("mean", "square"), weights, grads, state, step)
+    return _each(update, ("mean", "square"), weights, grads, state, step, decay)
 
 
 def adamw(
@@ -156,13 +152,16 @@ def _each(
     grads: Arrays,
     state: Arrays,
     step: int,
+    decay: float = 0.0,
 ) -> Updated:
-    """`update(w, g, *memory)` for every weight; its memory lives in the state as "slot/name"."""
+    """`update(w, g + decay * w, *memory)` for every weight; its memory lives in the state as
+    "slot/name"."""
     new, memory = dict(weights), {**state, "step": np.asarray(step)}
     for name, g in grads.items():
-        w = np.asarray(weights[name])
+        w, g = np.asarray(weights[name]), np.asarray(g)
+        g = g + decay * w if decay else g
         keys = [f"{slot}/{name}" for slot in slots]
-        new[name], *kept = update(w, np.asarray(g), *(state.get(key, np.zeros_like(w)) for key in keys))
+        new[name], *kept = update(w, g, *(state.get(key, np.zeros_like(w)) for key in keys))
         memory.update(zip(keys, kept, strict=True))
     return new, memory
 

@@ -1,6 +1,6 @@
 """A system over an axis as a start and a step: what is carried from one step to the next.
 
-`Builder` copies a graph node by node. A delay becomes states that go in and come out; so does
+`StepBuilder` copies a graph node by node. A delay becomes states that go in and come out; so does
 a running sum; what does not depend on the step is computed at the start and held.
 """
 
@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unfold.core import dims
-from unfold.core.axis import Axis
+from unfold.core.axis import Axis, Index
 from unfold.core.errors import BindingError, NotCausal, UnfoldError
 from unfold.core.leaves import Input, Named, Param, Symbol, constant
-from unfold.core.node import Node, call
+from unfold.core.node import Node, Op, call
 from unfold.core.op import apply
 from unfold.core.system import postorder, reach, rebuild, rewrite
 from unfold.engine.run import Result
@@ -86,7 +86,7 @@ def only(graph: Graph, arrays: Mapping[str, Any], known: frozenset[str] | None) 
 
 
 @dataclass
-class Builder:
+class StepBuilder:
     """Collects the states while nodes are copied without the axis."""
 
     graph: Graph
@@ -97,8 +97,7 @@ class Builder:
     late: list[tuple[str, Node]] = field(default_factory=list)  # state -> original node it remembers
     registers: dict[tuple[Node, int, Node | None], Node] = field(default_factory=dict)
     lead: dict[str, tuple[Axis, ...]] = field(default_factory=dict)
-    ends: list[tuple[str, Node, list[Node]]] = field(default_factory=list)
-    counter: Node | None = None
+    counts: Node | None = None
     taken: set[str] = field(default_factory=set)
 
     def stream(self) -> Stream:
@@ -108,6 +107,14 @@ class Builder:
         for node in self.graph.order:
             if node in inner:
                 self.done[node] = self.copy(node)
+        step = self._step(inner)
+        axes = {name: self.lead.get(name, node.axes) for name, node in self.first.items()}
+        leaves = [*self.graph.inputs.values(), *self.graph.params.values()]
+        known = frozenset(u.op.label for u in leaves if isinstance(u.op, Named))
+        return Stream(self._start(axes), step, tuple(self.first), frozenset(self.after), axes, known)
+
+    def _step(self, inner: set[Node]) -> Graph:
+        """From the state and the data at hand to the outputs and the next state."""
         outputs = {name: self.now(u) for name, u in self.graph.outputs.items()}
         definitions = {
             self.done[s]: self.now(self.graph.definitions[s])
@@ -115,19 +122,14 @@ class Builder:
             if s in inner and isinstance(s.op, Symbol)
         }
         self.finish()
-        step = self.freed(Graph({**outputs, **self.after}, definitions))
-        axes = {n: tuple(a for a in u.axes if a != self.axis) for n, u in self.graph.outputs.items()}
-        if type(self) is Builder:  # the states keep the order of their axes, so do the outputs
-            own = {n: axes.get(n, self.lead.get(n, step.outputs[n].axes)) for n in step.outputs}
-            step = with_axes(step, own)
-        axes = {name: self.lead.get(name, node.axes) for name, node in self.first.items()}
+        return self.ordered(self.freed(Graph({**outputs, **self.after}, definitions)))
+
+    def _start(self, axes: Mapping[str, tuple[Axis, ...]]) -> Graph:
+        """The first state, and parameters that tell its sizes."""
         fixed = {name: tuple(a for a in own if a.size is not None) for name, own in axes.items()}
         first = {**self.first, **self.anchors(fixed.values())}
         start = self.freed(Graph(first, self.graph.definitions))
-        start = with_axes(start, {n: (*u.axes, *fixed.get(n, ())) for n, u in first.items()})
-        leaves = [*self.graph.inputs.values(), *self.graph.params.values()]
-        known = frozenset(u.op.label for u in leaves if isinstance(u.op, Named))
-        return Stream(start, step, tuple(self.first), frozenset(self.after), axes, known)
+        return with_axes(start, {n: (*u.axes, *fixed.get(n, ())) for n, u in first.items()})
 
     def freed(self, graph: Graph) -> Graph:
         """The graph without the axis that bounds the lengths of sequences in it."""
@@ -151,22 +153,17 @@ class Builder:
     def copy(self, node: Node) -> Node:
         """A node that depends on the step, for the step at hand."""
         op, axis = node.op, self.axis
-        axes = tuple(a for a in node.axes if a != axis)
-        if isinstance(op, Symbol | Input):
-            index = tuple(i for i in op.index if getattr(i, "axis", None) != axis)
-            op = replace(op, index=index)
-        elif isinstance(op, Step | Size) and op.axis == axis:
-            return self.count()
-        elif isinstance(op, Delay) and op.axis == axis:
-            return self.delayed(node)
-        elif isinstance(op, At) and op.axis == axis and op.index.kind == "last" and not op.index.offset:
-            return self.now(node.inputs[0])
-        elif axis in op.spans:
+        if isinstance(op, Step | Size) and op.axis == axis:
+            return self.counted(node)
+        if axis in op.spans:
             return self.total(node)
-        elif isinstance(op, Structural) and op.axis == axis:
-            raise self.refuse(node)
-        inputs = tuple(map(self.now, node.inputs))
-        return Node(op, inputs, axes, node.shape, node.dtype, node.where)
+        if not (isinstance(op, Structural) and op.axis == axis):
+            return self.same(node)
+        if isinstance(op, Delay):
+            return self.delayed(node)
+        if isinstance(op, At) and op.index == Index(axis, "last", 0):
+            return self.last(self.now(node.inputs[0]))
+        raise self.refuse(node)
 
     def refuse(self, node: Node) -> UnfoldError:
         return NotCausal(
@@ -188,25 +185,20 @@ class Builder:
             self.done[node] = Node(Input(name), (), node.axes, node.shape, node.dtype, node.where)
         return self.done[node]
 
-    def delayed(self, node: Node) -> Node:
-        """source[t - lag] as a state; a longer lag is a row of states, shared where it can be."""
-        op = node.op
-        assert isinstance(op, Delay)
+    def row(self, node: Node) -> list[Node]:
+        """source[t - 1] to source[t - lag] as states, shared where they can be."""
+        assert isinstance(node.op, Delay)
         source, *boundary = node.inputs
-        state = None
-        for m in range(op.lag):
+        states: list[Node] = []
+        for m in range(node.op.lag):
             value = boundary[m] if boundary else None
             key = (source, m, value)
             if key not in self.registers:
                 name = self.fresh(f"{self.label(source)}[{self.axis.name}-{m + 1}]")
                 self.registers[key] = self.state(name, node, value)
-                if state is None:
-                    self.late.append((name, source))
-                else:
-                    self.after[name] = state
-            state = self.registers[key]
-        assert state is not None
-        return state
+                self.remember(name, source, [*states, self.registers[key]])
+            states.append(self.registers[key])
+        return states
 
     def state(self, name: str, node: Node, first: Node | None) -> Node:
         """A new state with the axes of `node` but this one."""
@@ -217,30 +209,64 @@ class Builder:
         self.lead[name] = axes
         return Node(Input(name), (), axes, node.shape, node.dtype, node.where)
 
-    def count(self) -> Node:
-        """The number of this step, as a state that counts."""
-        if self.counter is None:
-            before = Node(Input(name := self.fresh(self.axis.name)), (), (), (), "int")
+    def counter(self, name: str, more: Node | int) -> Node:
+        """The number of steps so far, as a state that grows by `more`."""
+        if self.counts is None:
+            before = Node(Input(name := self.fresh(name)), (), (), (), "int")
             self.first[name] = constant(0)
-            self.after[name] = self.counter = before + 1
-        return self.counter
+            self.after[name] = self.counts = before + more
+        return self.counts
 
     def total(self, node: Node) -> Node:
-        """A sum or maximum over the axis, of the steps so far."""
+        """A sum or maximum over the axis: of the steps before, and of what is at hand."""
         op, x = node.op, self.now(node.inputs[0])
-        rest = tuple(d for d in op.over if d != self.axis)  # type: ignore[attr-defined]
         if op.name not in ("sum", "max", "cumsum") or getattr(op, "backward", False):
             raise self.refuse(node)
-        if rest:
-            x = apply(replace(op, over=rest), x)  # type: ignore[call-arg]
+        here = self.here(op, x)
         start: Any = -np.inf if op.name == "max" else np.zeros((), _NUMPY[node.dtype])
         name = self.fresh(f"{op.name} {self.label(node.inputs[0])}")
-        axes = tuple(a for a in node.axes if a != self.axis)
-        template = Node(node.op, node.inputs, axes, node.shape, node.dtype, node.where)
-        before = self.state(name, template, call("broadcast_to", constant(start), node.shape))
-        out = call("maximum", before, x) if op.name == "max" else before + x
-        self.after[name] = out
+        before = self.state(name, node, call("broadcast_to", constant(start), node.shape))
+        out = call("maximum", before, here) if op.name == "max" else before + here
+        self.after[name] = self.last(out)
         return out
+
+    # ------------------------------------------------------------------ one step, not several
+    def same(self, node: Node) -> Node:
+        """What does the same at every step, at one."""
+        op = node.op
+        if isinstance(op, Symbol | Input):
+            op = replace(op, index=tuple(i for i in op.index if getattr(i, "axis", None) != self.axis))
+        axes = tuple(a for a in node.axes if a != self.axis)
+        return Node(op, tuple(map(self.now, node.inputs)), axes, node.shape, node.dtype, node.where)
+
+    def counted(self, node: Node) -> Node:
+        """The number of the step, and the number of steps so far: the same."""
+        return self.counter(self.axis.name, 1)
+
+    def delayed(self, node: Node) -> Node:
+        """source[t - lag] as a state; a longer lag is a row of states."""
+        return self.row(node)[-1]
+
+    def remember(self, name: str, source: Node, states: list[Node]) -> None:
+        """The last of these states takes the place of the one before it, or of the source."""
+        if len(states) == 1:
+            self.late.append((name, source))
+        else:
+            self.after[name] = states[-2]
+
+    def here(self, op: Op, x: Node) -> Node:
+        """The part of a sum or maximum that lies in the step."""
+        rest = tuple(d for d in op.over if d != self.axis)  # type: ignore[attr-defined]
+        return apply(replace(op, over=rest), x) if rest else x  # type: ignore[call-arg]
+
+    def ordered(self, step: Graph) -> Graph:
+        """The step with axes in the order of the graph: the states keep it, so do the outputs."""
+        axes = {n: tuple(a for a in u.axes if a != self.axis) for n, u in self.graph.outputs.items()}
+        return with_axes(step, {n: axes.get(n, self.lead.get(n, u.axes)) for n, u in step.outputs.items()})
+
+    def last(self, node: Node) -> Node:
+        """A value at the last of the steps at hand."""
+        return node
 
     # ------------------------------------------------------------------ names
     def label(self, node: Node) -> str:

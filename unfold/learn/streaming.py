@@ -21,7 +21,7 @@ from unfold.core.errors import NotCausal, UnknownName
 from unfold.core.node import Node
 from unfold.core.system import reach
 from unfold.graph import Graph
-from unfold.learn.states import Builder, Stream, depends
+from unfold.learn.states import StepBuilder, Stream, depends
 
 
 def stream(graph: Graph, *outputs: str, over: str | None = None) -> Stream:
@@ -31,7 +31,7 @@ def stream(graph: Graph, *outputs: str, over: str | None = None) -> Stream:
     computed; all by default.
     """
     graph = graph.select(*outputs) if outputs else graph
-    return Builder(graph, causal_axis(graph, over)).stream()
+    return StepBuilder(graph, causal_axis(graph, over)).stream()
 
 
 def causal_axis(graph: Graph, over: str | None) -> Axis:
