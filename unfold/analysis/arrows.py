@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from unfold.analysis.naming import named_bodies
 from unfold.analysis.schedule import Edge, components
 from unfold.core.axis import Axis, Index, mirrored
+from unfold.core.kinds import IndexKind, Word
 from unfold.core.leaves import Input, Param, Symbol, label_of
 from unfold.core.node import Node
 from unfold.core.system import System
@@ -23,29 +24,39 @@ CARRYING = frozenset({"contract", "multiply", "divide", "take"})
 Where = tuple[tuple[Axis, Index | None], ...]  # where axes are read; None: all of one
 
 
+class ArrowKind(Word):
+    """What of its source an arrow needs, or for what of its target."""
+
+    NOW = "now"
+    DELAY = "delay"
+    READ = "read"  # a fixed step
+    REVERSE = "reverse"
+    REDUCE = "reduce"  # a whole axis
+    PLACE = "place"  # for only one step of the target
+    BOUNDARY = "boundary"  # only at the ends of the target
+
+
 @dataclass(frozen=True)
 class Arrow:
     """`target` needs `source`.
 
     `at` says where each axis of the source is read (None: everywhere); `via` names the
-    parameters on the way, from the source on; `kind` is "now", "delay", "read" (a fixed
-    step), "reverse", "reduce" (a whole axis), "place" (only one step of the target) or
-    "boundary" (only at the ends of the target). The target is a symbol, or an output that
-    is an expression: then `output` is its name.
+    parameters on the way, from the source on. The target is a symbol, or an output that is an
+    expression: then `output` is its name.
     """
 
     source: Node
     target: Node
     at: tuple[Index | None, ...] = ()
     via: tuple[str, ...] = ()
-    kind: str = "now"
+    kind: ArrowKind = ArrowKind.NOW
     output: str = ""
 
     @property
     def lags(self) -> dict[Axis, int | None]:
         """Steps back along each axis of the source; None where that is no fixed number."""
         return {
-            axis: -i.offset if i is not None and i.kind == "now" else None
+            axis: -i.offset if i is not None and i.kind == IndexKind.NOW else None
             for axis, i in zip(self.source.axes, self.at, strict=True)
         }
 
@@ -84,7 +95,7 @@ def arrows(graph: System) -> tuple[Arrow, ...]:
     return tuple(found)
 
 
-State = tuple[Node, Where, tuple[str, ...], str]
+State = tuple[Node, Where, tuple[str, ...], ArrowKind]
 
 
 class _Walk:
@@ -103,7 +114,7 @@ class _Walk:
                 self.parameters[node] = tuple(dict.fromkeys(below))
 
     def into(self, body: Node, target: Node, output: str) -> Iterator[Arrow]:
-        start: State = (body, (), (), "now")
+        start: State = (body, (), (), ArrowKind.NOW)
         seen = {start}
         waiting = [start]
         while waiting:
@@ -125,7 +136,7 @@ class _Walk:
         return node if symbol is None or symbol is target else symbol
 
     def _onward(
-        self, node: Node, where: dict[Axis, Index | None], via: tuple[str, ...], kind: str
+        self, node: Node, where: dict[Axis, Index | None], via: tuple[str, ...], kind: ArrowKind
     ) -> Iterator[State]:
         op, inputs = node.op, node.inputs
         for u, places, how, _ in inward(node, where):
@@ -134,20 +145,22 @@ class _Walk:
                 carried = tuple(p for v in inputs for p in self.parameters.get(v, ())) + via
             elif op.name in CARRYING and any(v in self.data for v in inputs):
                 continue
-            yield u, places, carried, kind if how == "now" else how
+            yield u, places, carried, kind if how == ArrowKind.NOW else how
 
 
-def inward(node: Node, where: Mapping[Axis, Index | None]) -> Iterator[tuple[Node, Where, str, Index | None]]:
+def inward(
+    node: Node, where: Mapping[Axis, Index | None]
+) -> Iterator[tuple[Node, Where, ArrowKind, Index | None]]:
     """The inputs of a node whose axes are read at `where`: each with where its own axes are read,
-    how ("now", "boundary", "place"), and for a place the only step of the node that needs it."""
+    how (now, boundary or place), and for a place the only step of the node that needs it."""
     op = node.op
     for number, u in enumerate(node.inputs):
-        here, how, only = dict(where), "now", None
+        here, how, only = dict(where), ArrowKind.NOW, None
         for axis in op.spans:
             here[axis] = None
         if isinstance(op, Delay | At) and number:
             here.pop(op.axis, None)
-            how = "boundary"
+            how = ArrowKind.BOUNDARY
         elif isinstance(op, Delay):
             now = here.get(op.axis, op.axis.now)
             here[op.axis] = None if now is None else now - op.lag
@@ -155,24 +168,24 @@ def inward(node: Node, where: Mapping[Axis, Index | None]) -> Iterator[tuple[Nod
             here[op.axis] = op.index
         elif isinstance(op, Place):
             here.pop(op.axis, None)
-            how, only = "place", op.index
+            how, only = ArrowKind.PLACE, op.index
         elif isinstance(op, Reverse):
             now = here.get(op.axis, op.axis.now)
             here[op.axis] = None if now is None else mirrored(now)
         yield u, tuple((a, i) for a, i in here.items() if i != a.now), how, only
 
 
-def _kind(how: str, at: tuple[Index | None, ...]) -> str:
-    if how != "now":
+def _kind(how: ArrowKind, at: tuple[Index | None, ...]) -> ArrowKind:
+    if how != ArrowKind.NOW:
         return how
     if None in at:
-        return "reduce"
+        return ArrowKind.REDUCE
     kinds = {i.kind for i in at if i is not None}
-    if kinds & {"at", "last"}:
-        return "read"
-    if "back" in kinds:
-        return "reverse"
-    return "delay" if any(i.offset for i in at if i is not None) else "now"
+    if kinds & {IndexKind.AT, IndexKind.LAST}:
+        return ArrowKind.READ
+    if IndexKind.BACK in kinds:
+        return ArrowKind.REVERSE
+    return ArrowKind.DELAY if any(i.offset for i in at if i is not None) else ArrowKind.NOW
 
 
 # ---------------------------------------------------------------------- cycles
@@ -191,7 +204,11 @@ def cycles(graph: System, limit: int = 64) -> list[Cycle]:
     """
     links: dict[tuple[Node, Node, tuple[tuple[Axis, int | None], ...]], Arrow] = {}
     for a in arrows(graph):
-        if isinstance(a.source.op, Symbol) and isinstance(a.target.op, Symbol) and a.kind != "boundary":
+        if (
+            isinstance(a.source.op, Symbol)
+            and isinstance(a.target.op, Symbol)
+            and a.kind != ArrowKind.BOUNDARY
+        ):
             links.setdefault((a.source, a.target, tuple(a.lags.items())), a)
     found: dict[object, Cycle] = {}
     for part in parts(list(links.values())):

@@ -11,6 +11,7 @@ from unfold.analysis.arrows import Arrow, arrows
 from unfold.analysis.naming import written_at
 from unfold.core.axis import Axis
 from unfold.core.errors import NotCausal, UnfoldError
+from unfold.core.kinds import IndexKind
 from unfold.core.leaves import Input
 from unfold.core.node import Node
 from unfold.core.system import System
@@ -171,7 +172,7 @@ def _ahead(arrow: Arrow, axis: Axis) -> float:
     if lag is not None:
         return -lag
     place = arrow.at[arrow.source.axes.index(axis)]
-    return 0 if place is not None and place.kind == "at" else math.inf
+    return 0 if place is not None and place.kind == IndexKind.AT else math.inf
 
 
 def require_causal(graph: System, axis: Axis | str = "t") -> None:

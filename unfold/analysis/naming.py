@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from unfold.core.axis import Axis, Index, mirrored, written
+from unfold.core.kinds import IndexKind
 from unfold.core.leaves import Constant, Named, label_of
 from unfold.core.node import Node
 from unfold.core.system import System
@@ -21,9 +22,9 @@ def moved(place: Index | int, at: At) -> Index | int:
     if isinstance(place, int) or place.axis not in at:
         return place
     here = at[place.axis]
-    if place.kind == "now":
+    if place.kind == IndexKind.NOW:
         return here + place.offset
-    return place if place.kind != "back" else mirrored(here) + (place.offset - 1)
+    return place if place.kind != IndexKind.BACK else mirrored(here) + (place.offset - 1)
 
 
 def places(node: Node) -> tuple[Index | int, ...]:
@@ -53,7 +54,7 @@ def steps_at(
         if isinstance(place, int) or place.axis not in extents:
             if not _is_said(place, step):
                 return None
-        elif place.kind == "now":
+        elif place.kind == IndexKind.NOW:
             step = step.resolve(0, extents[place.axis]) if isinstance(step, Index) else step
             if not isinstance(step, int | np.integer) or not 1 <= step <= extents[place.axis]:
                 return None
@@ -65,7 +66,9 @@ def steps_at(
 
 def _is_said(place: Index | int, step: Any) -> bool:
     """Whether a step names a place on an axis of open length."""
-    return bool(place == step or (isinstance(place, Index) and place.kind == "at" and place.offset == step))
+    return bool(
+        place == step or (isinstance(place, Index) and place.kind == IndexKind.AT and place.offset == step)
+    )
 
 
 def written_at(leaf: Node, at: At) -> str:

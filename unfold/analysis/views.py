@@ -23,6 +23,7 @@ from unfold.core.axis import Axis, Index
 from unfold.core.dims import Shape
 from unfold.core.errors import UnfoldError, UnknownName
 from unfold.core.key import Key
+from unfold.core.kinds import IndexKind
 from unfold.core.leaves import Named, Symbol, label_of
 from unfold.core.node import SERVICES, Node
 from unfold.core.system import System
@@ -234,7 +235,7 @@ def _matches(graph: System, node: Node, steps: Sequence[Any]) -> tuple[int, ...]
 
 def _is_open(place: Index | int, extents: Mapping[Axis, int]) -> bool:
     """Whether a place need not be said: the present step of an axis that is not unfolded."""
-    return isinstance(place, Index) and place.kind == "now" and place.axis not in extents
+    return isinstance(place, Index) and place.kind == IndexKind.NOW and place.axis not in extents
 
 
 def _of_node(graph: System, node: Node) -> NodeView:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from numbers import Number
 
 from unfold.core.errors import DefinitionError
+from unfold.core.kinds import IndexKind
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,17 @@ class Axis:
     @property
     def now(self) -> Index:
         """The step at hand, t."""
-        return Index(self, "now", 0)
+        return Index(self, IndexKind.NOW, 0)
 
     @property
     def first(self) -> Index:
         """The first step, 1."""
-        return Index(self, "at", 1)
+        return Index(self, IndexKind.AT, 1)
 
     @property
     def last(self) -> Index:
         """The last step, T."""
-        return Index(self, "last", 0)
+        return Index(self, IndexKind.LAST, 0)
 
     def __add__(self, steps: int) -> Index:
         return self.now + steps
@@ -62,7 +63,7 @@ class Index:
     or T - t + offset ("back", a read in reversed order)."""
 
     axis: Axis
-    kind: str
+    kind: IndexKind
     offset: int
 
     def __add__(self, steps: int) -> Index:
@@ -77,10 +78,10 @@ class Index:
             steps = steps.now
         if (
             isinstance(steps, Index)
-            and (self.kind, steps.kind) == ("last", "now")
+            and (self.kind, steps.kind) == (IndexKind.LAST, IndexKind.NOW)
             and self.axis == steps.axis
         ):
-            return Index(self.axis, "back", self.offset - steps.offset)
+            return Index(self.axis, IndexKind.BACK, self.offset - steps.offset)
         if not _whole(steps, f"{self!r} - {steps!r}"):
             return NotImplemented
         assert not isinstance(steps, Index)
@@ -88,13 +89,14 @@ class Index:
 
     def resolve(self, step: int, size: int) -> int:
         """The concrete index at the given step of a sequence of the given size."""
-        base = {"now": step, "at": 0, "last": size, "back": size - step}[self.kind]
+        K = IndexKind
+        base = {K.NOW: step, K.AT: 0, K.LAST: size, K.BACK: size - step}[self.kind]
         return base + self.offset
 
     def __repr__(self) -> str:
         name, T, offset = self.axis.name, self.axis.length, f"{self.offset:+d}" if self.offset else ""
-        now, last = f"{name}{offset}", f"{T}{offset}"
-        return {"at": str(self.offset), "now": now, "last": last, "back": f"{last}-{name}"}[self.kind]
+        now, last, K = f"{name}{offset}", f"{T}{offset}", IndexKind
+        return {K.AT: str(self.offset), K.NOW: now, K.LAST: last, K.BACK: f"{last}-{name}"}[self.kind]
 
 
 def _whole(steps: object, written: str) -> bool:
@@ -113,14 +115,21 @@ def written(place: Index | int) -> str:
     """How an index is written in an equation: `t-1`, `t.last + 1`, `0`."""
     if isinstance(place, int):
         return str(place)
-    if place.kind in ("at", "now"):
+    if place.kind in (IndexKind.AT, IndexKind.NOW):
         return repr(place)
     name, n = place.axis.name, place.offset
     last = f"{name}.last" + (f" {'+' if n > 0 else '-'} {abs(n)}" if n else "")
-    return last if place.kind == "last" else f"{last} - {name}"
+    return last if place.kind == IndexKind.LAST else f"{last} - {name}"
 
 
 def mirrored(here: Index) -> Index:
     """T + 1 - here."""
-    kind = {"now": "back", "back": "now", "at": "last", "last": "at"}[here.kind]
-    return Index(here.axis, kind, 1 - here.offset)
+    return Index(here.axis, _MIRRORED[here.kind], 1 - here.offset)
+
+
+_MIRRORED = {
+    IndexKind.NOW: IndexKind.BACK,
+    IndexKind.BACK: IndexKind.NOW,
+    IndexKind.AT: IndexKind.LAST,
+    IndexKind.LAST: IndexKind.AT,
+}

@@ -10,6 +10,7 @@ import numpy as np
 
 from unfold.core.axis import Axis, Index
 from unfold.core.errors import BadName, DefinitionError, UnfoldError
+from unfold.core.kinds import Dtype, Role
 from unfold.core.node import OPERATIONS, SERVICES, Node, Op, Operators, call
 
 
@@ -60,9 +61,9 @@ class Param(Named):
 @dataclass(frozen=True)
 class Symbol(Named):
     """What an equation defines; a graph says which node that is. This is how cycles close.
-    `role` is "adjoint" or "tangent" for the derivative of another one."""
+    `role` says whether it is the derivative of another one."""
 
-    role: str = ""
+    role: Role = Role.PLAIN
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,13 +93,13 @@ for _op in (Input, Param, Symbol, Constant):
     OPERATIONS[_op.name] = _op
 
 
-def kind_of(dtype: Any) -> str:
-    """The kind of a NumPy dtype: "bool", "int", "float" or "complex"."""
+def kind_of(dtype: Any) -> Dtype:
+    """The kind of a NumPy dtype."""
     try:
         dtype = np.dtype(dtype)
     except TypeError:
         raise DefinitionError(f"{dtype!r} is no dtype; use bool, int, float or complex") from None
-    kinds = {"b": "bool", "i": "int", "u": "int", "f": "float", "c": "complex"}
+    kinds = {"b": Dtype.BOOL, "i": Dtype.INT, "u": Dtype.INT, "f": Dtype.FLOAT, "c": Dtype.COMPLEX}
     kind = kinds.get(np.dtype(dtype).kind)
     if kind is None:
         raise DefinitionError(f"dtype {np.dtype(dtype)} is not a number; use bool, int, float or complex")

@@ -31,6 +31,7 @@ import numpy as np
 from unfold.core.axis import Axis, Index
 from unfold.core.dims import Shape, evaluate, show
 from unfold.core.errors import DefinitionError, NotDifferentiable, ShapeMismatch
+from unfold.core.kinds import DTYPES, Dtype
 
 F = TypeVar("F", bound=Callable[..., Any])
 OPERATIONS: dict[str, type[Op]] = {}
@@ -159,7 +160,7 @@ class Node(Operators):
     inputs: tuple[Node, ...]
     axes: tuple[Axis, ...]
     shape: Shape
-    dtype: str
+    dtype: Dtype
     where: str | None
 
     def __init__(
@@ -168,12 +169,12 @@ class Node(Operators):
         inputs: tuple[Node, ...] = (),
         axes: tuple[Axis, ...] = (),
         shape: Shape = (),
-        dtype: str = "float",
+        dtype: str = Dtype.FLOAT,
         where: str | None = None,
     ) -> None:
         for name, value in zip(
             ("op", "inputs", "axes", "shape", "dtype", "where"),
-            (op, inputs, axes, shape, dtype, where),
+            (op, inputs, axes, shape, DTYPES[dtype], where),
             strict=True,
         ):
             object.__setattr__(self, name, value)
@@ -306,7 +307,7 @@ class Op:
 
     def refuse_complex(self, *inputs: Node) -> None:
         """Raise where an operation on real numbers is given complex ones."""
-        if self.real and any(u.dtype == "complex" for u in inputs):
+        if self.real and any(u.dtype == Dtype.COMPLEX for u in inputs):
             raise self.mismatch(
                 *inputs, why=f"{self.name} is defined for real numbers; take real(..) or abs(..)"
             )

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 from unfold.core.axis import Axis
 from unfold.core.dims import Dim, Shape, show
 from unfold.core.errors import BadName, DefinitionError
+from unfold.core.kinds import DTYPES, KINDS, Dtype
 from unfold.core.leaves import Expression, as_node
 from unfold.core.node import OPERATIONS, Node, Op, register
 from unfold.core.source import caller
 
-KINDS = ("bool", "int", "float", "complex")
 Over = int | Axis | Sequence[int | Axis] | None  # along what: dimensions or axes; None: every dimension
 
 
@@ -93,9 +93,9 @@ def bound(dim: Dim, node: Node) -> str:
     return f"{dim}: {node} is {show(node.shape)}"
 
 
-def promote(kind: str | None, *inputs: Node) -> str:
+def promote(kind: str | None, *inputs: Node) -> Dtype:
     """The widest dtype kind among the inputs and `kind`."""
-    return max([u.dtype for u in inputs] + ([kind] if kind else []), key=KINDS.index)
+    return max([u.dtype for u in inputs] + ([DTYPES[kind]] if kind else []), key=KINDS.index)
 
 
 def broadcast(op: Op, *inputs: Node) -> Shape:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from unfold.core import dims
 from unfold.core.axis import Axis
 from unfold.core.errors import BindingError, DefinitionError
+from unfold.core.kinds import KINDS, Dtype
 from unfold.core.leaves import Input, Named, kind_of
 from unfold.core.node import Node
-from unfold.core.op import KINDS
 from unfold.core.signature import by_label, signature
 from unfold.core.system import System
 
@@ -142,7 +142,7 @@ def _length(axis: Axis, steps: Any) -> int:
     return int(steps)
 
 
-def _array(name: str, value: Any, kind: str) -> Array:
+def _array(name: str, value: Any, kind: Dtype) -> Array:
     try:
         array = np.asarray(value)
         have = kind_of(array.dtype)

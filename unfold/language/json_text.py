@@ -22,14 +22,13 @@ from unfold.core.axis import Axis, Index
 from unfold.core.dims import canonical
 from unfold.core.errors import NotAGraph, UnfoldError
 from unfold.core.key import Key
+from unfold.core.kinds import KINDS, Dtype, IndexKind
 from unfold.core.leaves import Named, Symbol, check_name, label_of
 from unfold.core.node import OPERATIONS, Node, Op
-from unfold.core.op import KINDS
 from unfold.core.system import G, Signature, System
 from unfold.transform.unfolding import written_out
 
 FORMAT, VERSION = "unfold graph", 1
-INDEX_KINDS = ("now", "at", "last", "back")
 
 
 # ---------------------------------------------------------------------- writing
@@ -89,7 +88,7 @@ def _node(node: Node, number: Mapping[Node, int], place: Mapping[Axis, int]) -> 
         line["axes"] = [place[a] for a in node.axes]
     if node.shape:
         line["shape"] = list(node.shape)
-    if node.dtype != "float":
+    if node.dtype != Dtype.FLOAT:
         line["dtype"] = node.dtype
     if node.where is not None:
         line["where"] = re.split(r"[\\/]", node.where)[-1]
@@ -270,8 +269,8 @@ class _Decoder:
         return readers[kind](inside)
 
     def _index(self, axis: Any, kind: Any, offset: Any) -> Index:
-        _need(kind in INDEX_KINDS and type(offset) is int, f"an index {kind!r} {offset!r}")
-        return Index(self.axes[self._number(axis)], kind, offset)
+        _need(kind in tuple(IndexKind) and type(offset) is int, f"an index {kind!r} {offset!r}")
+        return Index(self.axes[self._number(axis)], IndexKind(kind), offset)
 
     def _array(self, entry: dict[str, Any]) -> np.ndarray[Any, Any]:
         dtype = np.dtype(str(entry["dtype"]))

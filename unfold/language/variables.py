@@ -16,9 +16,10 @@ from unfold.core import dims
 from unfold.core.axis import Axis, Index, written
 from unfold.core.dims import Dim, Shape, show
 from unfold.core.errors import BadName, DefinitionError, MissingBoundary, Redefined, ShapeMismatch, Undefined
+from unfold.core.kinds import KINDS, IndexKind
 from unfold.core.leaves import Expression, Input, Named, Param, Symbol, as_node, check_name, kind_of
 from unfold.core.node import Node, Operators, call, register
-from unfold.core.op import KINDS, bound
+from unfold.core.op import bound
 from unfold.core.source import caller
 from unfold.ops.time.delays import delay, read_at, reverse
 
@@ -77,14 +78,14 @@ class Var(Operators):
         if isinstance(key, Axis):
             key = key.now
         if isinstance(key, Index):
-            if key.axis != axis and key.kind != "at":
+            if key.axis != axis and key.kind != IndexKind.AT:
                 raise DefinitionError(
                     f"{self.name}[{key!r}]: {self.name} is over {axis.name}, and {key!r} is an index of "
                     f"{key.axis.name}; write {self.name}[{axis.name}], or declare it over {key.axis.name}"
                 )
             return Index(axis, key.kind, key.offset)
         if isinstance(key, int | np.integer) and not isinstance(key, bool):
-            return Index(axis, "at", int(key))
+            return Index(axis, IndexKind.AT, int(key))
         name, by_data = axis.name, isinstance(key, Operators | np.ndarray)
         choose = (
             "; to choose a step by data, sum over the axis: "
@@ -97,19 +98,19 @@ class Var(Operators):
 
     def __getitem__(self, key: Any) -> Node:
         pattern = self._pattern(key)
-        axes = tuple(k.axis for k in pattern if k.kind in ("now", "back"))
+        axes = tuple(k.axis for k in pattern if k.kind in (IndexKind.NOW, IndexKind.BACK))
         return Node(Read(self.name, pattern, self), (), axes, self.shape, self.dtype, caller())
 
     def __setitem__(self, key: Any, value: Any) -> None:
         pattern, where, body = self._pattern(key), caller(), as_node(value)
         lhs = f"{self.name}[{', '.join(map(repr, pattern))}]" if pattern else self.name
         for k in pattern:
-            if k.kind == "back" or (k.kind == "now" and k.offset):
+            if k.kind == IndexKind.BACK or (k.kind == IndexKind.NOW and k.offset):
                 raise DefinitionError(
                     f"{lhs} = ...: an equation defines {self.name} at {k.axis.name}, not at {k!r}; "
                     f"move the shift to the right side ({where})"
                 )
-            inside = (k.kind == "at" and k.offset >= 1) or (k.kind == "last" and k.offset < 1)
+            inside = (k.kind == IndexKind.AT and k.offset >= 1) or (k.kind == IndexKind.LAST and k.offset < 1)
             if inside:
                 raise Redefined(
                     f"{lhs} = ... defines a step inside 1..{k.axis.length}, which {self.name}[{k.axis.name}] "
@@ -131,7 +132,7 @@ class Var(Operators):
                 variable=self.name,
                 where=(first, where),
             )
-        axes = tuple(k.axis for k in pattern if k.kind == "now")
+        axes = tuple(k.axis for k in pattern if k.kind == IndexKind.NOW)
         self._check(lhs, body, axes, where, boundary=pattern != self._now)
         if body.shape != self.shape:
             body = call("broadcast_to", body, self.shape)
@@ -206,25 +207,25 @@ class Var(Operators):
         def read(place: Index) -> Node | None:
             return self._resolve((*done, place), later, needed)
 
-        if (k.kind == "at" and k.offset < 1) or (k.kind == "last" and k.offset > 0):
+        if (k.kind == IndexKind.AT and k.offset < 1) or (k.kind == IndexKind.LAST and k.offset > 0):
             return read(k)
         body = read(axis.now)
-        if k.kind in ("at", "last"):
+        if k.kind in (IndexKind.AT, IndexKind.LAST):
             beyond = self._beyond(done, k, later)
             return None if body is None else read_at(body, k, *beyond)
-        lag = -k.offset if k.kind == "now" else 1 - k.offset
+        lag = -k.offset if k.kind == IndexKind.NOW else 1 - k.offset
         boundary = [read(_outside(axis, m, before=lag > 0)) for m in range(abs(lag))]
         given = [b for b in boundary if b is not None]
         if body is None or len(given) < len(boundary):
             return None
         moved = delay(body, axis, lag, *given)
-        return moved if k.kind == "now" else reverse(moved, axis)
+        return moved if k.kind == IndexKind.NOW else reverse(moved, axis)
 
     def _beyond(self, done: Pattern, k: Index, later: Pattern) -> list[Node]:
         """The boundary that a sequence too short for a fixed read reaches, as far as it is defined."""
         beyond: list[Node] = []
         while True:
-            place = _outside(k.axis, len(beyond), before=k.kind == "last")
+            place = _outside(k.axis, len(beyond), before=k.kind == IndexKind.LAST)
             value = self._resolve((*done, place), later, {})
             if value is None:
                 return beyond
@@ -263,7 +264,7 @@ class Var(Operators):
 
 def _outside(axis: Axis, m: int, before: bool) -> Index:
     """The m-th index outside the sequence, counted from 0: 0, -1, ... before it, T+1, T+2, ... after."""
-    return Index(axis, "at", -m) if before else Index(axis, "last", 1 + m)
+    return Index(axis, IndexKind.AT, -m) if before else Index(axis, IndexKind.LAST, 1 + m)
 
 
 def _and(parts: list[str]) -> str:

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from unfold.core.axis import Index
 from unfold.core.errors import BindingError, NotDifferentiable, UnfoldError
 from unfold.core.leaves import Input, Symbol, constant
 from unfold.core.node import Node, Op, call
@@ -134,7 +133,7 @@ class WindowBuilder(StepBuilder):
         """The states after the window: the last steps, or states before where it is shorter."""
         for name, source, states in self.ends:
             body = self.now(source)
-            index = Index(self.axis, "last", 1 - len(states))
+            index = self.axis.last + (1 - len(states))
             after = read_at(body, index, *states) if self.axis in body.axes else body
             self.after[name] = after
 
@@ -145,7 +144,7 @@ class WindowBuilder(StepBuilder):
         return step
 
     def last(self, node: Node) -> Node:
-        return read_at(node, Index(self.axis, "last", 0)) if self.axis in node.axes else node
+        return read_at(node, self.axis.last) if self.axis in node.axes else node
 
 
 # ---------------------------------------------------------------------- gradients

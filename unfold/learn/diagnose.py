@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from unfold.analysis.instances import needs
 from unfold.core import dims
 from unfold.core.axis import Axis
+from unfold.core.kinds import INEXACT
 from unfold.core.leaves import Input, Named, Symbol, constant
 from unfold.core.node import Node, call
 from unfold.core.system import Wrt, reach, rebuild, rewrite
@@ -28,7 +29,7 @@ from unfold.engine.run import Bad, Run
 from unfold.graph import Graph
 from unfold.ops.time.delays import Delay, step
 from unfold.transform.adjoint import adjoints, full
-from unfold.transform.forward import INEXACT, tangents
+from unfold.transform.forward import tangents
 from unfold.transform.simplify import simplify, unused, with_axes
 from unfold.transform.truncation import truncate
 

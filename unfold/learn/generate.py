@@ -17,6 +17,7 @@ from numpy.random import Generator
 from unfold.analysis.legality import check_legality
 from unfold.core.axis import Axis
 from unfold.core.errors import BadName, DefinitionError, UnfoldError, UnknownName
+from unfold.core.kinds import Dtype
 from unfold.core.leaves import Input, Symbol
 from unfold.core.node import Node, call
 from unfold.core.system import reach, rebuild, rewrite
@@ -170,8 +171,8 @@ def log_softmax(scores: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 def _input(graph: Graph, name: str) -> Node:
     node = graph.inputs.get(name)
-    if node is None or node.dtype != "int" or not node.axes:
-        known = [n for n, u in graph.inputs.items() if u.dtype == "int" and u.axes]
+    if node is None or node.dtype != Dtype.INT or not node.axes:
+        known = [n for n, u in graph.inputs.items() if u.dtype == Dtype.INT and u.axes]
         raise UnknownName(
             f"feed: no integer input {name!r} over an axis; there are {', '.join(known) or 'none'}"
         )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unfold.core import dims
-from unfold.core.axis import Axis, Index
+from unfold.core.axis import Axis
 from unfold.core.errors import BindingError, NotCausal, UnfoldError
 from unfold.core.leaves import Input, Named, Param, Symbol, constant
 from unfold.core.node import Node, Op, call
@@ -161,7 +161,7 @@ class StepBuilder:
             return self.same(node)
         if isinstance(op, Delay):
             return self.delayed(node)
-        if isinstance(op, At) and op.index == Index(axis, "last", 0):
+        if isinstance(op, At) and op.index == axis.last:
             return self.last(self.now(node.inputs[0]))
         raise self.refuse(node)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from unfold.analysis.naming import At
 from unfold.core.axis import Axis, Index
+from unfold.core.kinds import IndexKind, Role
 from unfold.core.node import Node, Op
 from unfold.core.op import Along
 from unfold.core.system import System, postorder
@@ -169,9 +170,9 @@ class Tex(Writer):
         if role is None:
             return name(label)
         of = label.rstrip("'")
-        of = of.removeprefix("d") if role == "adjoint" else of.removesuffix("_dot")
+        of = of.removeprefix("d") if role == Role.ADJOINT else of.removesuffix("_dot")
         wide = len(of) > 1 and of not in self.roles
-        accent = r"\dot" if role == "tangent" else r"\overline" if wide else r"\bar"
+        accent = r"\dot" if role == Role.TANGENT else r"\overline" if wide else r"\bar"
         return f"{accent}{{{self.label(of)}}}"
 
     def _named(self, node: Node, at: At) -> Steps:
@@ -182,7 +183,7 @@ class Tex(Writer):
     op_input = op_param = op_symbol = op_read = _named
 
     def index(self, place: Index | int) -> str:
-        if isinstance(place, int) or place.kind == "at":
+        if isinstance(place, int) or place.kind == IndexKind.AT:
             return str(place if isinstance(place, int) else place.offset)
         n, here, length = place.offset, name(place.axis.name), place.axis.length
         end = name(length) if "|" not in length else rf"\left|{here}\right|"

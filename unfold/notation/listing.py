@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TypeVar
 
-from unfold.analysis.arrows import arrows
+from unfold.analysis.arrows import ArrowKind, arrows
 from unfold.analysis.instances import Instances, template
 from unfold.analysis.naming import named_bodies, unrepeated
 from unfold.analysis.schedule import Edge, components
 from unfold.core.key import Key
+from unfold.core.kinds import IndexKind, Role
 from unfold.core.leaves import Symbol, label_of
 from unfold.core.node import Node
 from unfold.core.system import System, postorder
@@ -150,7 +151,7 @@ class Listing:
         wants: dict[str, set[str]] = {label: set() for label in groups}
         for a in links:
             source, target = a.names
-            if source != target and (a.kind == "now" or part[source] != part[target]):
+            if source != target and (a.kind == ArrowKind.NOW or part[source] != part[target]):
                 wants[target].add(source)
         first = {label: min(map(key, group)) for label, group in groups.items()}
         out = []
@@ -184,7 +185,7 @@ def lines(listing: Listing, writer: Writer) -> list[list[Line]]:
     there are no adjoints), with what is zero beyond the ends."""
     known = {*listing.base.params, *listing.base.inputs, *listing.graph.spare}
     labels = {label_of(u) for u in (*listing.base.params.values(), *listing.base.inputs.values())}
-    writer.roles |= {f"d{label}": "adjoint" for label in (*labels, *listing.graph.spare)}
+    writer.roles |= {f"d{label}": Role.ADJOINT for label in (*labels, *listing.graph.spare)}
     system, rest = listing.equations()
     parts = [system, rest] if listing.roles else [system + rest]
     written: list[list[tuple[str, Line]]] = []
@@ -226,7 +227,7 @@ def by_source(names: Mapping[str, Node]) -> list[str]:
 
 
 def _boundary(symbol: Node) -> bool:
-    return any(not isinstance(i, int) and i.kind != "now" for i in symbol.op.parameters["index"])
+    return any(not isinstance(i, int) and i.kind != IndexKind.NOW for i in symbol.op.parameters["index"])
 
 
 def _outside(symbol: Node) -> bool:
@@ -252,7 +253,7 @@ def grouped(labels: Mapping[str, str]) -> dict[str, list[str]]:
     return groups
 
 
-def roles(nodes: Iterable[Node]) -> dict[str, str]:
+def roles(nodes: Iterable[Node]) -> dict[str, Role]:
     """The labels of adjoints and tangents among nodes."""
     return {s.op.label: s.op.role for s in nodes if isinstance(s.op, Symbol) and s.op.role}
 

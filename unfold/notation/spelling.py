@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from unfold.analysis.naming import At, moved, places
 from unfold.core.axis import Axis, Index
+from unfold.core.kinds import IndexKind
 from unfold.core.leaves import label_of
 from unfold.core.node import Node, Op
 from unfold.core.op import Along
@@ -102,5 +103,5 @@ class Notation:
     def position(self, place: Index) -> Piece:
         """An index as a number in a formula."""
         text = self.index(place)
-        simple = place.kind == "at" or (place.offset == 0 and place.kind != "back")
+        simple = place.kind == IndexKind.AT or (place.offset == 0 and place.kind != IndexKind.BACK)
         return Piece(text, ATOM if simple else SUM, "+")

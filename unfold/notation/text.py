@@ -12,6 +12,7 @@ import numpy as np
 from unfold.analysis.arrows import cycles
 from unfold.core.axis import Axis, Index, written
 from unfold.core.dims import show
+from unfold.core.kinds import Dtype
 from unfold.core.leaves import label_of
 from unfold.core.node import SERVICES, Node, Op
 from unfold.core.op import Along
@@ -166,4 +167,4 @@ def _entry(nodes: Mapping[str, Node], label: str, names: Sequence[str], listing:
         ends = ", ".join(str(sizes.get(a, a.name)) for a in node.axes)
         first, last = f"{first}[{starts}]", f"{first}[{ends}]"
     many = first if first == last else f"{first}, ..., {last}"
-    return f"{many} {show(node.shape)}" + ("" if node.dtype == "float" else f" {node.dtype}")
+    return f"{many} {show(node.shape)}" + ("" if node.dtype == Dtype.FLOAT else f" {node.dtype}")

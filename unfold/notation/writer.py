@@ -15,6 +15,7 @@ from typing import Any
 
 from unfold.analysis.naming import At, is_zeros, places, unrepeated
 from unfold.core.axis import Axis, Index, mirrored
+from unfold.core.kinds import IndexKind, Role
 from unfold.core.leaves import Constant, Named, Symbol, label_of
 from unfold.core.node import Node
 from unfold.core.op import Along
@@ -33,8 +34,8 @@ def _is_derivative(node: Node) -> bool:
 
 class Writer(Notation):
     """Writes expressions. `names`: nodes that are written by their symbol; `roles`: of
-    labels that are derivatives, "adjoint" or "tangent"; `defined`: labels and indices that
-    something defines. What was taken to be zero outside 1..T is collected in `fills`."""
+    labels that are derivatives; `defined`: labels and indices that something defines. What was
+    taken to be zero outside 1..T is collected in `fills`."""
 
     many = 9  # operands: longer sums and calls are abbreviated
 
@@ -42,7 +43,7 @@ class Writer(Notation):
         self,
         names: Mapping[Node, Node] | None = None,
         *,
-        roles: Mapping[str, str] | None = None,
+        roles: Mapping[str, Role] | None = None,
         defined: Container[tuple[str, tuple[Index | int, ...]]] = (),
         depth: int = 60,
         budget: int = 600,
@@ -255,7 +256,7 @@ class Writer(Notation):
         if self._continues(op, source, ends, at):
             return inner
         steps = range(abs(op.lag)) if ends else range(1)
-        if here.kind != "now" or not ends or len({id(u) for u in ends}) == 1:
+        if here.kind != IndexKind.NOW or not ends or len({id(u) for u in ends}) == 1:
             steps = range(1)
         out = inner
         for m in reversed(steps):
@@ -266,7 +267,9 @@ class Writer(Notation):
     def _inside(self, op: Delay, here: Index, m: int) -> Piece:
         """The condition that x[here - lag] does not lie m or more steps outside 1..T."""
         if op.lag > 0:
-            return self.pair(">", 5, self.position(here), self.position(Index(op.axis, "at", op.lag - m)))
+            return self.pair(
+                ">", 5, self.position(here), self.position(Index(op.axis, IndexKind.AT, op.lag - m))
+            )
         return self.pair("<=", 5, self.position(here), self.position(op.axis.last + (op.lag + m)))
 
     def _continues(self, op: Delay, source: Node, ends: Sequence[Node], at: At) -> bool:

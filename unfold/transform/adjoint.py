@@ -15,6 +15,7 @@ from unfold.core.axis import Axis, Index
 from unfold.core.dims import show
 from unfold.core.errors import NotDifferentiable, UnknownName
 from unfold.core.key import steps_among
+from unfold.core.kinds import INEXACT, Dtype, Role
 from unfold.core.leaves import Named, Symbol, constant, label_of
 from unfold.core.node import Node, call
 from unfold.core.op import apply, cotangents
@@ -37,7 +38,7 @@ def grad(graph: G, of: str, wrt: Wrt = None) -> G:
 def with_gradients(graph: G, of: str, wrt: Mapping[str, Node], keep: Iterable[str]) -> G:
     """The outputs in `keep`, and the gradient of `of` in every node of `wrt`."""
     target = graph.output(of)
-    if target.axes or target.shape or target.dtype not in ("float", "complex"):
+    if target.axes or target.shape or target.dtype not in INEXACT:
         over = f" over {', '.join(a.name for a in target.axes)}" if target.axes else ""
         raise NotDifferentiable(
             f"the gradient of {of!r} needs one real number, it is {target.dtype} {show(target.shape)}{over}; "
@@ -57,7 +58,7 @@ def with_gradients(graph: G, of: str, wrt: Mapping[str, Node], keep: Iterable[st
 def select(graph: System, wrt: Wrt) -> dict[str, Node]:
     """The inputs and parameters named by `wrt`; all floating parameters for None."""
     if wrt is None:
-        return {name: p for name, p in graph.params.items() if p.dtype in ("float", "complex")}
+        return {name: p for name, p in graph.params.items() if p.dtype in INEXACT}
     known = {**graph.params, **graph.inputs}
     chosen: dict[str, Node] = {}
     for name in [wrt] if isinstance(wrt, str) else wrt:
@@ -65,7 +66,7 @@ def select(graph: System, wrt: Wrt) -> dict[str, Node]:
         if not found and name not in graph.spare:
             raise UnknownName(f"wrt: no parameter or input {name!r}; this graph has {', '.join(known)}")
         for n, node in found.items():
-            if node.dtype not in ("float", "complex"):
+            if node.dtype not in INEXACT:
                 raise NotDifferentiable(f"wrt: {n} is {node.dtype} data; it has no gradient")
         chosen.update(found)
     return chosen
@@ -101,7 +102,7 @@ def adjoints(
             if s.op.label not in labels:
                 labels[s.op.label] = label = unused("d" + s.op.label, taken)
                 taken.add(label)
-            fresh[s] = sibling(s, labels[s.op.label], "adjoint", along)
+            fresh[s] = sibling(s, labels[s.op.label], Role.ADJOINT, along)
     parts: dict[Node, list[Node]] = {node: [ct] for node, ct in seeds.items()}
     for s, ds in fresh.items():
         body = graph.definitions[s]
@@ -128,7 +129,7 @@ def by_name(graph: System, node: Node) -> Node:
     return symbol if symbol is not None and same else node
 
 
-def sibling(symbol: Node, label: str, role: str, along: tuple[Axis, ...] = ()) -> Node:
+def sibling(symbol: Node, label: str, role: Role, along: tuple[Axis, ...] = ()) -> Node:
     """A symbol for the derivative of another one, perhaps along further axes."""
     op = symbol.op
     assert isinstance(op, Symbol)
@@ -139,7 +140,7 @@ def sibling(symbol: Node, label: str, role: str, along: tuple[Axis, ...] = ()) -
 def unbroadcast(ct: Node, like: Node, user: Node, along: tuple[Axis, ...] = ()) -> Node:
     """A cotangent summed over the axes and dimensions along which `user` repeated `like`; its
     real part where a real number met complex ones."""
-    if ct.dtype == "complex" and like.dtype != "complex":
+    if ct.dtype == Dtype.COMPLEX and like.dtype != Dtype.COMPLEX:
         ct = call("real", ct)
     extra = len(ct.shape) - len(like.shape)
     repeated = tuple(
@@ -171,5 +172,5 @@ def full(ct: Node | None, like: Node) -> Node:
 
 def _between(graph: System, sources: Iterable[Node], targets: Iterable[Node]) -> set[Node]:
     """The differentiable nodes that a source can change and that change a target."""
-    forward = reach(sources, lambda n: [u for u in graph.users.get(n, ()) if u.dtype in ("float", "complex")])
+    forward = reach(sources, lambda n: [u for u in graph.users.get(n, ()) if u.dtype in INEXACT])
     return forward & reach(targets, graph.inputs_of)

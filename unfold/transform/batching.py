@@ -12,6 +12,7 @@ from typing import Any
 
 from unfold.core.axis import Axis
 from unfold.core.errors import BadName, UnfoldError
+from unfold.core.kinds import INEXACT, Dtype, IndexKind
 from unfold.core.leaves import Input, as_node
 from unfold.core.node import Node, call
 from unfold.core.op import Along, apply
@@ -63,7 +64,7 @@ def batch(
     )
     outputs = dict(result.outputs)
     for key, node in outputs.items():
-        if reduce and node.axes == (axis,) and not node.shape and node.dtype in ("float", "complex"):
+        if reduce and node.axes == (axis,) and not node.shape and node.dtype in INEXACT:
             outputs[key] = call(reduce, node, over=axis)
     spare = dict(graph.spare)  # what nothing reads has the axis too, if it is an input
     for label, (u, lead) in graph.spare.items():
@@ -102,7 +103,7 @@ def _with_lengths(graph: G, axis: Axis, labels: Mapping[Axis, str], pad: str) ->
 
 
 def _zero(node: Node) -> Any:
-    return {"bool": False, "int": 0}.get(node.dtype, 0.0)
+    return {Dtype.BOOL: False, Dtype.INT: 0}.get(node.dtype, 0.0)
 
 
 class _Masked:
@@ -142,7 +143,7 @@ class _Masked:
 
     def _index(self, op: At | Place) -> Node:
         """The index of a fixed read, in the example's own steps."""
-        return self.length + op.index.offset if op.index.kind == "last" else as_node(op.index.offset)
+        return self.length + op.index.offset if op.index.kind == IndexKind.LAST else as_node(op.index.offset)
 
     def _delay(self, node: Node, op: Delay, inputs: tuple[Node, ...]) -> Node:
         out = apply(op, *inputs)

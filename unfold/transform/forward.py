@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from unfold.core.axis import Axis
 from unfold.core.errors import NotDifferentiable
 from unfold.core.key import steps_among
+from unfold.core.kinds import INEXACT, Role
 from unfold.core.leaves import Input, Named, Symbol
 from unfold.core.node import Node, Op, call
 from unfold.core.op import apply, cotangents
@@ -20,8 +21,6 @@ from unfold.core.system import G, System, Wrt, postorder, reach
 from unfold.ops.time.delays import size, zeros
 from unfold.transform.adjoint import adjoints, by_name, full, grad, select, sibling
 from unfold.transform.simplify import simplify, unused, with_axes
-
-INEXACT = ("float", "complex")
 
 
 def jvp(graph: G, of: str | Iterable[str] | None = None, wrt: Wrt = None) -> G:
@@ -92,7 +91,7 @@ def tangents(
             if node.op.label not in labels:
                 labels[node.op.label] = unused(node.op.label + "_dot", taken)
                 taken.add(labels[node.op.label])
-            fresh[node] = result[node] = sibling(node, labels[node.op.label], "tangent", along)
+            fresh[node] = result[node] = sibling(node, labels[node.op.label], Role.TANGENT, along)
             continue
         pieces = [result.get(u) for u in node.inputs]
         tangent = _tangent(node.op, pieces, by_name(graph, node), [by_name(graph, u) for u in node.inputs])

@@ -9,6 +9,7 @@ from unfold.core import dims
 from unfold.core.axis import Axis
 from unfold.core.errors import NotDifferentiable, UnknownName
 from unfold.core.key import Key, steps_among
+from unfold.core.kinds import INEXACT
 from unfold.core.leaves import Named, constant
 from unfold.core.node import Node, call
 from unfold.core.op import apply
@@ -17,7 +18,7 @@ from unfold.core.system import G, System
 from unfold.ops.array.reduction import Collect
 from unfold.ops.time.delays import step, zeros
 from unfold.transform.adjoint import adjoints, full, grad
-from unfold.transform.forward import INEXACT, tangents
+from unfold.transform.forward import tangents
 from unfold.transform.simplify import simplify, unused, with_axes
 
 Place = str | tuple[Any, ...]  # "W", "h[3]" or ("h", 3)

@@ -8,6 +8,7 @@ carried state computes, in one graph.
 from __future__ import annotations
 
 from unfold.core.errors import DefinitionError, UnknownName
+from unfold.core.kinds import INEXACT
 from unfold.core.node import Node, call
 from unfold.core.system import G, rebuild, rewrite
 from unfold.ops.time.delays import Delay, size, step
@@ -42,11 +43,7 @@ def truncate(graph: G, k: int, over: str | None = None) -> G:
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node:
         new = rebuild(node, inputs)
         op = node.op
-        if (
-            not isinstance(op, Delay)
-            or node.dtype not in ("float", "complex")
-            or over not in (None, op.axis.name)
-        ):
+        if not isinstance(op, Delay) or node.dtype not in INEXACT or over not in (None, op.axis.name):
             return new
         cut = call("where", _inside(op, k), new, call("stop_gradient", new))
         return Node(cut.op, cut.inputs, node.axes, node.shape, node.dtype, node.where)

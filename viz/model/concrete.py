@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from unfold.core.axis import Axis, Index
+from unfold.core.kinds import IndexKind
 from unfold.core.leaves import Input, Named, Symbol
 from unfold.core.node import Node
 from unfold.core.system import System
@@ -31,7 +32,9 @@ def model(graph: System) -> tuple[Model, dict[Axis, int]] | None:
         label, at = _label(n), places[n]
         role = "input" if isinstance(n.op, Input) else "hidden"
         if at and not 1 <= at[0] <= last:
-            kind = Index(TIME, "at", at[0]) if at[0] < 1 else Index(TIME, "last", at[0] - last)
+            kind = (
+                Index(TIME, IndexKind.AT, at[0]) if at[0] < 1 else Index(TIME, IndexKind.LAST, at[0] - last)
+            )
             b = Variable(label, (), n, role, (kind,))
             boundaries[b.key] = b
         else:
@@ -79,13 +82,13 @@ def _arrows(node: Node, body: Node, places: dict[Node, tuple[int, ...]], last: i
         if not there:
             yield Reading(_label(leaf), target, (), carries)
         elif inside:
-            yield Reading(_label(leaf), target, (Index(TIME, "now", there[0] - at[0]),), carries)
+            yield Reading(_label(leaf), target, (Index(TIME, IndexKind.NOW, there[0] - at[0]),), carries)
         elif 1 <= there[0] <= last:
-            yield Reading(_label(leaf), target, (Index(TIME, "at", there[0]),), carries)
+            yield Reading(_label(leaf), target, (Index(TIME, IndexKind.AT, there[0]),), carries)
 
 
 def _key(node: Node, at: int, last: int) -> str:
-    index = Index(TIME, "at", at) if at < 1 else Index(TIME, "last", at - last)
+    index = Index(TIME, IndexKind.AT, at) if at < 1 else Index(TIME, IndexKind.LAST, at - last)
     return f"{_label(node)}[{index!r}]"
 
 

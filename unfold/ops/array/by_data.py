@@ -9,6 +9,7 @@ import numpy as np
 
 from unfold.core.dims import multiply, show
 from unfold.core.errors import DefinitionError, ShapeMismatch
+from unfold.core.kinds import Dtype
 from unfold.core.leaves import as_node
 from unfold.core.node import Node, call
 
@@ -17,14 +18,14 @@ def choose_by_data(a: Node, keys: list[Any]) -> Node:
     """a[keys], where some keys are integer expressions, or arrays of integers or booleans."""
     keys = [np.asarray(k) if isinstance(k, list) else k for k in keys]
     data = [k for k, key in enumerate(keys) if _is_data(key)]
-    if any(isinstance(keys[k], Node) and keys[k].dtype == "bool" for k in data):
+    if any(isinstance(keys[k], Node) and keys[k].dtype == Dtype.BOOL for k in data):
         raise DefinitionError(
             f"{a}[condition]: how many entries there are would depend on data; "
             f"use uf.where(condition, a, 0), or a constant boolean array"
         )
     if len(data) == 1 and all(_is_slice(key) for k, key in enumerate(keys) if k not in data):
         return _one(a, keys, data[0])
-    if data != list(range(len(data))) or any(as_node(keys[k]).dtype != "int" for k in data):
+    if data != list(range(len(data))) or any(as_node(keys[k]).dtype != Dtype.INT for k in data):
         raise DefinitionError(
             f"{a}[...]: indices by data go together only as the first ones (a[i, j, ...]), "
             f"or one of them among slices; index in two steps, or use uf.take(a, i, axis)"

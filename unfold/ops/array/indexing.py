@@ -12,6 +12,7 @@ from unfold.core import dims
 from unfold.core.axis import Axis, Index
 from unfold.core.dims import Dim, Shape
 from unfold.core.errors import DefinitionError, ShapeMismatch
+from unfold.core.kinds import Dtype
 from unfold.core.leaves import Expression, Leaf, as_node
 from unfold.core.node import Node, Op, call, register
 from unfold.core.op import apply, enlist
@@ -95,7 +96,7 @@ class Take(Op):
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
         a, i = inputs
-        if i.dtype != "int" or not a.shape:
+        if i.dtype != Dtype.INT or not a.shape:
             raise self.mismatch(a, i, why=f"indices are integers, here {i.dtype}; declare dtype=int")
         return (*i.shape, *a.shape[1:]), a.dtype
 
@@ -153,7 +154,7 @@ class One_hot(Op):
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
         (i,) = inputs
-        if i.dtype != "int":
+        if i.dtype != Dtype.INT:
             raise self.mismatch(i, why=f"an index is an integer, here {i.dtype}; declare dtype=int")
         return (*i.shape, self.size), "float"
 

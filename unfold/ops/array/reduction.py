@@ -13,6 +13,7 @@ from typing import Any
 from unfold.core.axis import Axis
 from unfold.core.dims import Dim, Shape, multiply
 from unfold.core.errors import ShapeMismatch
+from unfold.core.kinds import Dtype
 from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, Op, call, register
 from unfold.core.op import Along, Over, apply, enlist
@@ -226,7 +227,7 @@ def mean(a: Expression, over: Over = None, keepdims: bool = False) -> Node:
     for axis in axes:
         total = total / size(axis)
     n = multiply(*(a.shape[d] for d in numbers))
-    return total / call("extent", n) if n != 1 or total.dtype == "int" else total
+    return total / call("extent", n) if n != 1 or total.dtype == Dtype.INT else total
 
 
 @register

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from unfold.core.dims import multiply
+from unfold.core.kinds import Dtype
 from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, call, register
 from unfold.core.op import Over
@@ -63,7 +64,7 @@ def norm(a: Expression, order: float = 2, over: Over = None, keepdims: bool = Fa
     if order == 1:
         return sum(size, over, keepdims)
     if order == 2:
-        squares = call("square", a) if a.dtype != "complex" else call("real", a * call("conj", a))
+        squares = call("square", a) if a.dtype != Dtype.COMPLEX else call("real", a * call("conj", a))
         return _root(sum(squares, over, keepdims))
     total = sum(size**order, over, keepdims)
     zero = call("equal", total, 0)

@@ -9,6 +9,7 @@ from typing import Any
 from unfold.core import dims
 from unfold.core.dims import Shape, show
 from unfold.core.errors import ShapeMismatch
+from unfold.core.kinds import Dtype
 from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, Op, call, register
 from unfold.core.op import Elementwise, Over, operation, promote
@@ -26,7 +27,7 @@ class Cross_entropy(Op):
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
         o, y = inputs
-        if len(o.shape) != 1 or y.shape or y.dtype != "int":
+        if len(o.shape) != 1 or y.shape or y.dtype != Dtype.INT:
             raise self.mismatch(o, y, why="scores are one vector, the class one integer (dtype=int)")
         return (), promote("float", o)
 
@@ -173,7 +174,7 @@ def rms_norm(a: Expression, gain: Expression | None = None, over: Over = -1, eps
 def dropout(a: Expression, mask: Expression, rate: float = 0.5) -> Node:
     """a / (1 - rate) where the mask (an input of booleans, or of 0 and 1) holds, 0 elsewhere."""
     mask = as_node(mask)
-    keep = mask if mask.dtype == "bool" else call("less", 0, mask)
+    keep = mask if mask.dtype == Dtype.BOOL else call("less", 0, mask)
     return call("where", keep, as_node(a) / (1.0 - rate), 0.0)
 
 

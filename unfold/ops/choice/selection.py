@@ -16,6 +16,7 @@ import numpy as np
 from unfold.core.axis import Axis
 from unfold.core.dims import Dim, Shape, show
 from unfold.core.errors import ShapeMismatch
+from unfold.core.kinds import INEXACT, Dtype
 from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, call, register
 from unfold.core.op import Along, apply, enlist
@@ -40,7 +41,7 @@ class Take_along(Along):
         a, i = inputs
         d = self.dims[0] if self.dims else None
         others = [[n for k, n in enumerate(u.shape) if k - len(u.shape) != d] for u in inputs]
-        if len(a.shape) != len(i.shape) or others[0] != others[1] or i.dtype != "int":
+        if len(a.shape) != len(i.shape) or others[0] != others[1] or i.dtype != Dtype.INT:
             raise self.mismatch(a, i, why="indices are integers (dtype=int) with the other dimensions of a")
         return i.shape, a.dtype
 
@@ -173,7 +174,7 @@ def take(a: Expression, i: Expression, axis: int = 0, over: Axis | None = None) 
         rank = len(i.shape)
         return out if not d else call("moveaxis", out, list(range(rank)), list(range(d, d + rank)))
     split_over(a, over)
-    if i.dtype != "int":
+    if i.dtype != Dtype.INT:
         raise ShapeMismatch(
             f"take: a step is an integer, {i} is {i.dtype}; declare dtype=int", shapes=(i.shape,)
         )
@@ -181,7 +182,7 @@ def take(a: Expression, i: Expression, axis: int = 0, over: Axis | None = None) 
         return apply(Take_along((over,), 1), a, call("broadcast_to", i, a.shape))
     here = call("reshape", call("equal", step(over), i), (*i.shape, *(1,) * len(a.shape)))
     out = call("sum", call("where", here, a, 0), over=over)
-    if a.dtype not in ("float", "complex"):
+    if a.dtype not in INEXACT:
         return out
     found = call("any", here, over=over)
     return call("where", found, out, nan)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from unfold.core.kinds import INEXACT, Dtype
 from unfold.core.leaves import Constant, Expression, as_node
 from unfold.core.node import Node, call, register
 from unfold.core.op import Elementwise, operation
@@ -232,7 +233,7 @@ def power(a: Expression, b: Expression) -> Node:
     if isinstance(b, Node) and isinstance(b.op, Constant) and not b.shape:
         b = b.op.value[()]
     number = isinstance(b, int | float | np.integer | np.floating)
-    if number and b in (1, 2, -1) and as_node(a).dtype in ("float", "complex"):
+    if number and b in (1, 2, -1) and as_node(a).dtype in INEXACT:
         return as_node(a) if b == 1 else square(a) if b == 2 else reciprocal(a)
     return _power(a, b)
 
@@ -241,7 +242,7 @@ def power(a: Expression, b: Expression) -> Node:
 def abs(a: Expression) -> Node:
     """|a|; the gradient at 0 is 0. Of a complex number, its modulus."""
     a = as_node(a)
-    if a.dtype != "complex":
+    if a.dtype != Dtype.COMPLEX:
         return _abs(a)
     return call("hypot", call("real", a), call("imag", a))
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from unfold.core.kinds import Dtype
 from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, call, register
 from unfold.core.op import Elementwise, operation
@@ -154,7 +155,7 @@ isnan, isfinite = map(operation, (Isnan, Isfinite))
 def equal(a: Expression, b: Expression) -> Node:
     """a == b"""
     a, b = as_node(a), as_node(b)
-    if "complex" not in (a.dtype, b.dtype):
+    if Dtype.COMPLEX not in (a.dtype, b.dtype):
         return _equal(a, b)
     same = _equal(call("real", a), call("real", b))
     return logical_and(same, _equal(call("imag", a), call("imag", b)))

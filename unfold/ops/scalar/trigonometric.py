@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from unfold.core.kinds import Dtype
 from unfold.core.leaves import Expression, as_node
 from unfold.core.node import Node, call, register
 from unfold.core.op import Elementwise, operation
@@ -175,21 +176,21 @@ _real, _imag, _conj = map(operation, (Real, Imag, Conj))
 def real(a: Expression) -> Node:
     """The real part of a; a itself where it is real."""
     a = as_node(a)
-    return _real(a) if a.dtype == "complex" else a
+    return _real(a) if a.dtype == Dtype.COMPLEX else a
 
 
 @register
 def imag(a: Expression) -> Node:
     """The imaginary part of a; zero where it is real."""
     a = as_node(a)
-    return _imag(a) if a.dtype == "complex" else 0.0 * a
+    return _imag(a) if a.dtype == Dtype.COMPLEX else 0.0 * a
 
 
 @register
 def conj(a: Expression) -> Node:
     """The complex conjugate of a; a itself where it is real."""
     a = as_node(a)
-    return _conj(a) if a.dtype == "complex" else a
+    return _conj(a) if a.dtype == Dtype.COMPLEX else a
 
 
 @register

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from unfold.core.axis import Axis, Index
 from unfold.core.dims import Shape
 from unfold.core.errors import OutOfRange
+from unfold.core.kinds import IndexKind
 from unfold.core.leaves import Leaf, as_node
 from unfold.core.node import Node, Op, call, register
 from unfold.core.op import apply, enlist, promote
@@ -77,7 +78,7 @@ class Delay(Structural):
 
     def boundary(self, m: int) -> Index:
         """The index of boundary value m (input m + 1)."""
-        return Index(self.axis, "at", -m) if self.lag > 0 else Index(self.axis, "last", 1 + m)
+        return Index(self.axis, IndexKind.AT, -m) if self.lag > 0 else Index(self.axis, IndexKind.LAST, 1 + m)
 
     def vjp(self, ct: Node, out: Node, *inputs: Node) -> Sequence[Node | None]:
         reads = [self.boundary(m) + self.lag for m in range(len(inputs) - 1)]
@@ -91,7 +92,7 @@ class At(Structural):
     index from the end) or x[T+1], x[T+2], ... (an index from the start).
     Outside of all that: an error, or zero where `outside="zero"`."""
 
-    index: Index = Index(Axis("t"), "last", 0)
+    index: Index = Axis("t").last
     outside: str = "error"
 
     def fills(self, node: Node) -> bool:
@@ -104,7 +105,7 @@ class At(Structural):
         index = self.index.resolve(0, size)
         if 1 <= index <= size:
             return np.asarray(0), np.asarray(index)
-        beyond = -index if self.index.kind == "last" else index - size - 1
+        beyond = -index if self.index.kind == IndexKind.LAST else index - size - 1
         if 0 <= beyond < inputs - 1:
             return np.asarray(1 + beyond), np.asarray(0)
         if self.outside == "zero":
@@ -112,13 +113,13 @@ class At(Structural):
         raise OutOfRange(
             f"a read at {self.axis} = {self.index!r} is outside 1..{self.axis.length}: "
             f"here {self.axis.length} = {size}"
-            + (f", so it would be step {index}" if self.index.kind == "last" else "")
+            + (f", so it would be step {index}" if self.index.kind == IndexKind.LAST else "")
         )
 
     def boundary(self, m: int) -> Index:
         """The index of boundary value m (input m + 1)."""
-        first = Index(self.axis, "at", -m)
-        return first if self.index.kind == "last" else Index(self.axis, "last", 1 + m)
+        first = Index(self.axis, IndexKind.AT, -m)
+        return first if self.index.kind == IndexKind.LAST else Index(self.axis, IndexKind.LAST, 1 + m)
 
     def vjp(self, ct: Node, out: Node, *inputs: Node) -> Sequence[Node | None]:
         place = apply(Place(self.axis, self.index), ct)
@@ -133,7 +134,7 @@ class At(Structural):
 class Place(Structural):
     """x at one index, zero elsewhere."""
 
-    index: Index = Index(Axis("t"), "last", 0)
+    index: Index = Axis("t").last
 
     def fills(self, node: Node) -> bool:
         return True
@@ -224,7 +225,7 @@ def size(axis: Axis) -> Node:
 def step(index: Axis | Index) -> Node:
     """An index as a number: `uf.step(t)` is 1, 2, ..., T; `uf.step(t.last)` is T."""
     index = index.now if isinstance(index, Axis) else index
-    if index.kind == "at":
+    if index.kind == IndexKind.AT:
         return as_node(index.offset)
     here = Node(Step(index.axis), (), (index.axis,), (), "int")
     n = {"now": here, "last": size(index.axis)}.get(index.kind)
