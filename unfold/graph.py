@@ -8,9 +8,9 @@ from typing import Any, Self
 import viz
 from unfold.analysis import arrows, causality, separation, views
 from unfold.analysis.arrows import Cycle
-from unfold.analysis.separation import Separation
+from unfold.analysis.separation import Separation, Sides
 from unfold.analysis.table import Table, table_of
-from unfold.analysis.views import NodeView, Views
+from unfold.analysis.views import Asked, NodeView, Views
 from unfold.core.axis import Axis
 from unfold.core.errors import UnfoldError
 from unfold.core.signature import signature
@@ -22,6 +22,7 @@ from unfold.language.equations import system
 from unfold.notation.latex import latex
 from unfold.notation.text import equations
 from unfold.transform import adjoint, batching, forward, jacobians, unfolding
+from unfold.transform.jacobians import Place
 
 
 class Graph(System):
@@ -54,12 +55,12 @@ class Graph(System):
         """Hessian times a vector, which comes in as `W_dot`, ... (see `unfold.transform.forward`)."""
         return forward.hvp(self, of, wrt)
 
-    def jacobian(self, of: Any, wrt: Any = None) -> Self:
+    def jacobian(self, of: Place, wrt: Place | Iterable[Place] | None = None) -> Self:
         """d of / d wrt, entry by entry; `dag.jacobian(("h", 10), ("h", 1))` (see
         `unfold.transform.jacobians`)."""
         return jacobians.jacobian(self, of, wrt)
 
-    def hessian(self, of: str, wrt: Any = None) -> Self:
+    def hessian(self, of: str, wrt: Place | Iterable[Place] | None = None) -> Self:
         """The second derivatives of an output that is one number (see `unfold.transform.jacobians`)."""
         return jacobians.hessian(self, of, wrt)
 
@@ -123,7 +124,7 @@ class Graph(System):
     def __str__(self) -> str:
         return equations(self)
 
-    def __getitem__(self, key: Any) -> NodeView:
+    def __getitem__(self, key: Asked) -> NodeView:
         """One node: `g["h"]`, `dag["h", 3]`, `dag["h", 0]` (a boundary), `g["loss"]`."""
         return views.view(self, key)
 
@@ -137,19 +138,19 @@ class Graph(System):
         """All nodes, made when looked at."""
         return views.nodes(self)
 
-    def parents(self, key: Any) -> Views:
+    def parents(self, key: Asked) -> Views:
         """What a node reads, in the order of its arguments."""
         return views.parents(self, key)
 
-    def children(self, key: Any) -> Views:
+    def children(self, key: Asked) -> Views:
         """What reads a node."""
         return views.children(self, key)
 
-    def ancestors(self, key: Any) -> Views:
+    def ancestors(self, key: Asked) -> Views:
         """Everything a node depends on."""
         return views.ancestors(self, key)
 
-    def descendants(self, key: Any) -> Views:
+    def descendants(self, key: Asked) -> Views:
         """Everything that depends on a node."""
         return views.descendants(self, key)
 
@@ -157,7 +158,7 @@ class Graph(System):
         """The longest chain of operations (within one step where there are axes)."""
         return views.depth(self)
 
-    def paths(self, a: Any, b: Any, limit: int = 100) -> list[tuple[str, ...]]:
+    def paths(self, a: Asked, b: Asked, limit: int = 100) -> list[tuple[str, ...]]:
         """The directed paths from a to b, as names."""
         return views.paths(self, a, b, limit)
 
@@ -173,7 +174,7 @@ class Graph(System):
         """How many steps ahead each output reads (see `unfold.analysis.causality.lookahead`)."""
         return causality.lookahead(self, axis)
 
-    def separates(self, cut: Any, a: Any, b: Any) -> Separation:
+    def separates(self, cut: Sides, a: Sides, b: Sides) -> Separation:
         """Whether `cut` separates a from b (see `unfold.analysis.separation.separates`)."""
         return separation.separates(self, cut, a, b)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from unfold.analysis.instances import template
 from unfold.analysis.table import table_of
@@ -11,6 +12,8 @@ from unfold.analysis.views import Asked, above, at_row, below, reach_rows, view
 from unfold.core.errors import UnfoldError
 from unfold.core.leaves import Named, Param
 from unfold.core.system import System
+
+Sides: TypeAlias = "Asked | list[Asked] | set[Asked]"
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Separation:
         return "separated" if self.separated else f"not separated: {' - '.join(self.path)}"
 
 
-def separates(graph: System, cut: Asked, a: Asked, b: Asked) -> Separation:
+def separates(graph: System, cut: Sides, a: Sides, b: Sides) -> Separation:
     """Whether `cut` separates a from b in an unfolded graph; each is a key or a list of keys.
 
     Separation of a directed graph (d-separation: Pearl 1988, by the reachability of

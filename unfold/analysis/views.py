@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from os.path import basename
-from typing import Any, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 
@@ -29,7 +29,8 @@ from unfold.core.node import SERVICES, Node
 from unfold.core.system import System
 from unfold.ops.time.delays import Delay
 
-Asked = Any  # a name, a name and steps, a node, or what another query returned
+# A name, a name and steps, a node, or what another query returned.
+Asked: TypeAlias = "str | tuple[Any, ...] | Node | NodeView"
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Views(Sequence[NodeView]):
 
     def __contains__(self, key: object) -> bool:
         try:
-            return view(self.graph, key).row in self.rows
+            return isinstance(key, str | tuple | Node | NodeView) and view(self.graph, key).row in self.rows
         except UnknownName:
             return False
 
