@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -48,42 +49,66 @@ def contributions(report: Any, name: str | None = None) -> Drawing:
     )
 
 
+@dataclass(frozen=True)
+class _Frame:
+    """Where a step and a number stand: from `low` to `high`, powers of ten on a logarithmic scale."""
+
+    low: float
+    high: float
+    steps: int
+    log: bool
+
+    def shows(self, v: float) -> bool:
+        return math.isfinite(v) and (v > 0 or not self.log)
+
+    def x(self, t: float) -> float:
+        return WIDTH * (t - 1) / max(1, self.steps - 1)
+
+    def y(self, v: float) -> float:
+        return HEIGHT * (1 - ((math.log10(v) if self.log else v) - self.low) / (self.high - self.low))
+
+
 def lines(
     series: Mapping[str, Any], title: str, across: str = "", log: bool = True, mark: float | None = None
 ) -> Drawing:
     """Numbers over steps 1, 2, ... as lines; gaps where a number is zero (on a logarithmic
     scale) or not finite."""
     data = {k: np.ravel(np.asarray(v, dtype=float)) for k, v in series.items()}
-    usable = [float(v) for s in data.values() for v in s if math.isfinite(v) and (v > 0 or not log)]
-    usable += [mark] if mark is not None else []
-    low, high = (min(usable), max(usable)) if usable else (0.1, 1.0)
-    a, b = (math.floor(math.log10(low)), math.ceil(math.log10(high))) if log else (low, high)
-    b = b if b > a else a + 1
-    steps = max((len(s) for s in data.values()), default=1)
-
-    def x(t: float) -> float:
-        return WIDTH * (t - 1) / max(1, steps - 1)
-
-    def y(v: float) -> float:
-        return HEIGHT * (1 - ((math.log10(v) if log else v) - a) / (b - a))
-
-    shapes: list[Shape] = _axes(a, b, steps, log, x, y)
+    frame = _frame(data, log, mark)
+    shapes: list[Shape] = _axes(frame)
     shapes.append(Words((WIDTH / 2, HEIGHT + 36), labels.upright(across), 13.0))
     if mark is not None:
-        shapes.append(Path(line((0, y(mark)), (WIDTH, y(mark))), "faint", False, True))
+        shapes.append(Path(line((0, frame.y(mark)), (WIDTH, frame.y(mark))), "faint", False, True))
     for n, (name, values) in enumerate(data.items()):
         tone = TONES[n % len(TONES)]
-        good = [(t + 1, float(v)) for t, v in enumerate(values) if math.isfinite(v) and (v > 0 or not log)]
-        for (t0, v0), (t1, v1) in pairwise(good):
-            if t1 == t0 + 1:
-                shapes.append(Path(line((x(t0), y(v0)), (x(t1), y(v1))), tone, False, width=1.8))
-        if len(good) == 1:
-            shapes.append(Box((x(good[0][0]), y(good[0][1])), 5, 5, tone, corner=0))
+        shapes += _curve(frame, values, tone)
         row = (WIDTH + 20, 12.0 + 20 * n)
         shapes.append(Path(line(row, (row[0] + 18, row[1])), tone, False, width=1.8))
         shapes.append(Words((row[0] + 24, row[1]), labels.math(name), 14.0, anchor="start"))
     shapes.append(Words((WIDTH / 2, -18), (labels.Letters(title),), 15.0))
     return Drawing(tuple(shapes), title, _said(data))
+
+
+def _frame(data: Mapping[str, Any], log: bool, mark: float | None) -> _Frame:
+    steps = max((len(s) for s in data.values()), default=1)
+    usable = [float(v) for s in data.values() for v in s if math.isfinite(v) and (v > 0 or not log)]
+    usable += [mark] if mark is not None else []
+    low, high = (min(usable), max(usable)) if usable else (0.1, 1.0)
+    a, b = (math.floor(math.log10(low)), math.ceil(math.log10(high))) if log else (low, high)
+    return _Frame(a, b if b > a else a + 1, steps, log)
+
+
+def _curve(frame: _Frame, values: Any, tone: str) -> list[Shape]:
+    """Strokes between neighbouring steps; a lone number as a square."""
+    good = [(t + 1, float(v)) for t, v in enumerate(values) if frame.shows(v)]
+    shapes: list[Shape] = []
+    for (t0, v0), (t1, v1) in pairwise(good):
+        if t1 == t0 + 1:
+            ends = (frame.x(t0), frame.y(v0)), (frame.x(t1), frame.y(v1))
+            shapes.append(Path(line(*ends), tone, False, width=1.8))
+    if len(good) == 1:
+        shapes.append(Box((frame.x(good[0][0]), frame.y(good[0][1])), 5, 5, tone, corner=0))
+    return shapes
 
 
 def _said(data: Mapping[str, Any]) -> str:
@@ -95,19 +120,24 @@ def _said(data: Mapping[str, Any]) -> str:
     return "; ".join(ends)
 
 
-def _axes(a: float, b: float, steps: int, log: bool, x: Any, y: Any) -> list[Shape]:
+def _axes(f: _Frame) -> list[Shape]:
     shapes: list[Shape] = [Box((WIDTH / 2, HEIGHT / 2), WIDTH, HEIGHT, "cell", corner=0)]
-    every = max(1, math.ceil((b - a) / 6))
-    marks = [10.0**k for k in range(int(a), int(b) + 1, every)] if log else list(np.linspace(a, b, 5))
-    for v in marks:
-        shapes.append(Path(line((-4, y(v)), (0, y(v))), "ink", False, width=1.0))
-        power = labels.Letters(f"{math.log10(v):.0f}".replace("-", "\u2212"), shift=1)
-        text = (labels.Letters("10"), power) if log else (labels.Letters(short(v)),)
-        shapes.append(Words((-8, y(v)), text, 12.0, anchor="end"))
-    for t in dict.fromkeys(round(v) for v in np.linspace(1, steps, min(steps, 6))):
-        shapes.append(Path(line((x(t), HEIGHT), (x(t), HEIGHT + 4)), "ink", False, width=1.0))
-        shapes.append(Words((x(t), HEIGHT + 15), (labels.Letters(str(t)),), 12.0))
+    every = max(1, math.ceil((f.high - f.low) / 6))
+    powers = [10.0**k for k in range(int(f.low), int(f.high) + 1, every)]
+    for v in powers if f.log else list(np.linspace(f.low, f.high, 5)):
+        shapes.append(Path(line((-4, f.y(v)), (0, f.y(v))), "ink", False, width=1.0))
+        text = _power(v) if f.log else (labels.Letters(short(v)),)
+        shapes.append(Words((-8, f.y(v)), text, 12.0, anchor="end"))
+    for t in dict.fromkeys(round(v) for v in np.linspace(1, f.steps, min(f.steps, 6))):
+        shapes.append(Path(line((f.x(t), HEIGHT), (f.x(t), HEIGHT + 4)), "ink", False, width=1.0))
+        shapes.append(Words((f.x(t), HEIGHT + 15), (labels.Letters(str(t)),), 12.0))
     return shapes
+
+
+def _power(v: float) -> labels.Label:
+    """A power of ten with its exponent raised."""
+    exponent = f"{math.log10(v):.0f}".replace("-", "\u2212")
+    return labels.Letters("10"), labels.Letters(exponent, shift=1)
 
 
 def matrix(values: np.ndarray[Any, Any], title: str, across: str = "", down: str = "") -> Drawing:

@@ -3,7 +3,7 @@ value enters, inputs, and who reads what."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from unfold.core.leaves import Constant, Input, Param, Symbol
@@ -221,21 +221,51 @@ def _drawn(node: Node) -> bool:
 
 def label(node: Node, params: list[str] | None = None, gate: bool = False) -> Label:
     """What stands in an operation's box."""
-    op = node.op
     params = [str(u.op) for u in node.inputs if isinstance(u.op, Param)] if params is None else params
-    if op.name == "contract" and not gate:
-        return (*labels.math(params[0]), labels.Letters("·")) if params else labels.upright("·")
-    if op.name == "take" and params:
-        return (*labels.math(params[0]), labels.Letters("[·]"))
-    if gate and op.name in ("add", "contract"):
-        wide = [p for p in params if p in _matrices(node)]
-        return (*labels.math((wide or params)[0]), labels.Letters("·"))
-    if isinstance(op, At):
-        return (labels.Letters("["), *labels.expression(repr(op.index)), labels.Letters("]"))
-    constant = next((u for u in node.inputs if isinstance(u.op, Constant) and not u.shape), None)
-    if op.name == "subtract" and constant is not None and node.inputs[0] is constant:
-        return labels.upright(f"{constant.op}−".replace(".−", "−").replace(".0−", "−"))
-    return labels.upright(op.symbol)
+    return next(write(node, params) for fits, write in LABELS if fits(node, params, gate))
+
+
+def _weighted(node: Node, params: list[str]) -> Label:
+    wide = [p for p in params if p in _matrices(node)]
+    return (*labels.math((wide or params)[0]), labels.Letters("·"))
+
+
+def _indexed(node: Node, params: list[str]) -> Label:
+    assert isinstance(node.op, At)
+    return (labels.Letters("["), *labels.expression(repr(node.op.index)), labels.Letters("]"))
+
+
+def _number(node: Node) -> Node | None:
+    """The fixed number that an operation has among its inputs."""
+    return next((u for u in node.inputs if isinstance(u.op, Constant) and not u.shape), None)
+
+
+def _less(node: Node, params: list[str]) -> Label:
+    """1 − x."""
+    return labels.upright(f"{node.inputs[0].op}−".replace(".−", "−").replace(".0−", "−"))
+
+
+LABELS: tuple[tuple[Callable[[Node, list[str], bool], bool], Callable[[Node, list[str]], Label]], ...] = (
+    (
+        lambda node, params, gate: node.op.name == "contract" and not gate and bool(params),
+        lambda node, params: (*labels.math(params[0]), labels.Letters("·")),
+    ),
+    (
+        lambda node, params, gate: node.op.name == "contract" and not gate,
+        lambda node, params: labels.upright("·"),
+    ),
+    (
+        lambda node, params, gate: node.op.name == "take" and bool(params),
+        lambda node, params: (*labels.math(params[0]), labels.Letters("[·]")),
+    ),
+    (lambda node, params, gate: gate and node.op.name in ("add", "contract"), _weighted),
+    (lambda node, params, gate: isinstance(node.op, At), _indexed),
+    (
+        lambda node, params, gate: node.op.name == "subtract" and _number(node) is node.inputs[0],
+        _less,
+    ),
+    (lambda node, params, gate: True, lambda node, params: labels.upright(node.op.symbol)),
+)
 
 
 def _matrices(node: Node) -> set[str]:

@@ -11,26 +11,34 @@ from viz.shapes.style import PITCH, ROW
 def homes(model: Model) -> dict[str, tuple[str, ...]]:
     """For each variable the axes of the group it is drawn with: its own, or, without an axis,
     those of the only group that feeds or reads it; () for one that stands between groups."""
-    result: dict[str, tuple[str, ...]] = {}
-    for key, v in model.variables.items():
-        result[key] = tuple(a.name for a in v.axes)
-    for key, v in model.variables.items():
-        whole = [a.source for a in model.into(key) if None in a.at and len(_axes(model, a.source)) > 1]
-        if whole and v.role not in ("state", "reverse"):
-            result[key] = _axes(model, whole[0])  # a context stands with its weights
-        if not v.axes:
-            above = {h for k in _reach(model, key, back=True) if len(h := _axes(model, k)) == 1}
-            below = {h for k in _reach(model, key, back=False) if len(h := _axes(model, k)) == 1}
-            if len(below) == 1 and not above:
-                result[key] = next(iter(below))
-            elif (above or len(model.axes) > 1) and not below:
-                above = above or {h for k in _reach(model, key, back=True) if (h := _axes(model, k))}
-                result[key] = max(above, key=lambda h: _last(model, h), default=())
+    result = {key: _home(model, key) for key in model.variables}
     for key in reversed(list(model.variables)):
         near = [result[a.target] for a in model.out_of(key) if a.target in result]
         if not result[key] and near and all(near) and not model.into(key):
             result[key] = near[0]
     return result
+
+
+def _home(model: Model, key: str) -> tuple[str, ...]:
+    v = model.variables[key]
+    whole = [a.source for a in model.into(key) if None in a.at and len(_axes(model, a.source)) > 1]
+    home = tuple(a.name for a in v.axes)
+    if whole and v.role not in ("state", "reverse"):
+        home = _axes(model, whole[0])  # a context stands with its weights
+    return home if v.axes else _adopted(model, key, home)
+
+
+def _adopted(model: Model, key: str, otherwise: tuple[str, ...]) -> tuple[str, ...]:
+    """The group that a variable without an axis stands with: the one below which it feeds, else
+    the last one that it is made of."""
+    feeding = [_axes(model, k) for k in _reach(model, key, back=True)]
+    above = {h for h in feeding if len(h) == 1}
+    below = {h for k in _reach(model, key, back=False) if len(h := _axes(model, k)) == 1}
+    if len(below) == 1 and not above:
+        return next(iter(below))
+    if below or not (above or len(model.axes) > 1):
+        return otherwise
+    return max(above or {h for h in feeding if h}, key=lambda h: _last(model, h), default=())
 
 
 def _axes(model: Model, key: str) -> tuple[str, ...]:

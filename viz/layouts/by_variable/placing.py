@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from viz.model.order import ranks
 from viz.model.roles import counterpart
-from viz.model.shown import DERIVED, Model
+from viz.model.shown import DERIVED, Model, Reading
 from viz.shapes.style import PITCH, RADIUS, ROW
 
 SPACING = 2 * RADIUS + 18
@@ -48,24 +48,35 @@ def step(model: Model, keys: Sequence[str]) -> StepPlaces:
     height = 0.0
     for r in sorted(set(rows.values())):
         row = [k for k in keys if rows[k] == r]
-        loops = [k for k in row if _loops(model, k)]
-        others = [k for k in row if k not in loops]
         if len(row) == 1:
             places[row[0]] = (0.0, height)
             height += ROW
             continue
-        if others:
-            room = FAN * min(1.0, (len(others) - 1) / 2)
-            height += room if height else 0.0
-            others = _ordered(model, others, rows)
-            for n, k in enumerate(others):
-                places[k] = ((n - (len(others) - 1) / 2) * SPACING, height)
-            height += ROW + (room if height else 0.0)
-        for n, k in enumerate(loops):
-            off = STAGGER * (-1 if n % 2 == 0 else 1) if len(loops) > 1 else 0.0
-            places[k] = (off, height)
-            height += ROW
+        loops = [k for k in row if _loops(model, k)]
+        others = _ordered(model, [k for k in row if k not in loops], rows)
+        height = _level(places, others, height)
+        height = _staggered(places, loops, height)
     return StepPlaces(places)
+
+
+def _level(places: dict[str, tuple[float, float]], keys: Sequence[str], height: float) -> float:
+    """Variables side by side, with more room around three or more; returns the height above."""
+    if not keys:
+        return height
+    room = FAN * min(1.0, (len(keys) - 1) / 2)
+    height += room if height else 0.0
+    for n, k in enumerate(keys):
+        places[k] = ((n - (len(keys) - 1) / 2) * SPACING, height)
+    return height + (ROW + (room if height else 0.0))
+
+
+def _staggered(places: dict[str, tuple[float, float]], keys: Sequence[str], height: float) -> float:
+    """Variables one above the other, by turns left and right; returns the height above."""
+    for n, k in enumerate(keys):
+        off = STAGGER * (-1 if n % 2 == 0 else 1) if len(keys) > 1 else 0.0
+        places[k] = (off, height)
+        height += ROW
+    return height
 
 
 def _beside(primal: StepPlaces, adjoint: Mapping[str, str]) -> StepPlaces:
@@ -103,30 +114,31 @@ def _rows(model: Model, keys: Sequence[str]) -> dict[str, int]:
     """Longest paths, except: a target stands above its loss, an input just below its reader."""
     known = set(keys)
     inside = [a for a in model.arrows if a.source in known and a.target in known]
-    plain = [k for k in keys if model.variables[k].role != "target"]
+    role = {k: model.variables[k].role for k in keys}
+    plain = [k for k in keys if role[k] != "target"]
     rank = ranks(plain, inside)
-    fed = {
-        a.target for a in model.arrows if a.source not in known or model.variables[a.source].role == "input"
-    }
-    lift = 1 if _needs_room(model, plain, rank, fed) else 0
-    rows = {k: r + (lift if model.variables[k].role != "input" else 0) for k, r in rank.items()}
+    lift = 1 if _needs_room(role, plain, rank) else 0
+    rows = {k: r + (lift if role[k] != "input" else 0) for k, r in rank.items()}
     for k in plain:
-        readers = [rows[a.target] for a in inside if a.source == k and a.target != k and a.target in rows]
-        if model.variables[k].role == "input" and readers:
+        readers = _readers(inside, rows, k)
+        if role[k] == "input" and readers:
             rows[k] = max(0, min(readers) - 1)
     for k in keys:
-        if model.variables[k].role == "target":
-            readers = [rows[a.target] for a in inside if a.source == k and a.target in rows]
-            rows[k] = max(readers, default=max(rows.values(), default=-1)) + 1
+        if role[k] == "target":
+            top = max(rows.values(), default=-1)
+            rows[k] = max(_readers(inside, rows, k), default=top) + 1
     return rows
 
 
-def _needs_room(model: Model, keys: Sequence[str], rank: Mapping[str, int], fed: set[str]) -> bool:
+def _readers(inside: Sequence[Reading], rows: Mapping[str, int], key: str) -> list[int]:
+    """The rows of what reads a variable, but for itself."""
+    return [rows[a.target] for a in inside if a.source == key and a.target != key and a.target in rows]
+
+
+def _needs_room(role: Mapping[str, str], keys: Sequence[str], rank: Mapping[str, int]) -> bool:
     """Whether a variable that nothing feeds at its own step would stand among the inputs."""
-    low = [k for k in keys if rank[k] == 0]
-    return any(model.variables[k].role == "input" for k in low) and any(
-        model.variables[k].role != "input" for k in low
-    )
+    low = {role[k] == "input" for k in keys if rank[k] == 0}
+    return len(low) == 2
 
 
 def state_height(model: Model, keys: Sequence[str], s: StepPlaces) -> float:
