@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from unfold.core.axis import Axis
@@ -11,10 +12,10 @@ from unfold.core.errors import UnfoldError
 from unfold.core.system import System
 from viz import overlay
 from viz.drawing import Drawing
-from viz.layouts.by_operation import layered
-from viz.layouts.by_operation import one_axis as operations
+from viz.layouts.by_operation import layered, one_axis
 from viz.layouts.by_variable import cyclic, unfolded
 from viz.layouts.columns import LIMIT
+from viz.layouts.forms import Form, Subject, form
 from viz.model import concrete
 from viz.model.found import model, source
 from viz.model.shown import Model, plates, without
@@ -22,6 +23,7 @@ from viz.shapes import labels
 from viz.shapes.curves import line
 from viz.shapes.figures import Group, Path, Words, bounds
 from viz.shapes.picture import Page
+from viz.shapes.spots import told
 
 LEVELS = ("variables", "operations")
 
@@ -54,6 +56,39 @@ def draw(
     >>> viz.draw(uf.graph(s=s)).title
     'Cyclic graph'
     """
+    _check(graph, level, columns, show, run)
+    on_circles = run is not None or report is not None or window > 0
+    if level == "operations":
+        if on_circles:
+            raise UnfoldError(f"level={level!r}: a run, a report, a window are drawn at level 'variables'")
+        return one_axis.draw(graph, columns=columns, title=title)
+    found, sizes, quiet = _found(graph)
+    found = replace(found, title=title)
+    if run is not None and not sizes:
+        sizes = {a: n for a, n in run.bound.extents.items() if a in found.axes}
+    left = [a.name for a in found.axes if a not in sizes]
+    kind = form(Subject(axes=len(found.axes), unfolded=bool(sizes), partly=bool(left)))
+    if kind is Form.LAYERED:
+        if on_circles:
+            left_ = ", ".join(left)
+            raise UnfoldError(f"a run, a report, a window are drawn on all axes or none: unfold {left_} too")
+        return layered.draw(graph, title=title)
+    if kind is Form.UNFOLDED:
+        drawing = unfolded.draw(found, sizes, limit=columns, weights=_weights(found, run))
+    else:
+        drawing = cyclic.draw(found)
+    drawing = _on_plate(_with_gradients(drawing, found), quiet)
+    if show:
+        drawing = overlay.shown(drawing, run, show)
+    if window > 0:
+        drawing = overlay.cut(drawing, overlay.crossing(drawing, window))
+    if report is not None:
+        drawing = overlay.marked(drawing, report)
+    return replace(drawing, page=partial(_page, graph, found, drawing, bool(sizes), run))
+
+
+def _check(graph: object, level: str, columns: int, show: str, run: object) -> None:
+    """What cannot be drawn is refused, with what to give instead."""
     if not isinstance(graph, System):
         raise UnfoldError(f"viz.draw takes a graph (made by uf.graph), not {type(graph).__name__}")
     if level not in LEVELS:
@@ -64,40 +99,16 @@ def draw(
         raise UnfoldError(
             f"show={show!r} needs the values of a run: viz.draw(graph, run=graph.run(...), show=...)"
         )
-    on_circles = run is not None or report is not None or window > 0
-    if level == "operations":
-        if on_circles:
-            raise UnfoldError(f"level={level!r}: a run, a report, a window are drawn at level 'variables'")
-        return operations.draw(graph, columns=columns, title=title)
-    found, sizes, quiet = _found(graph)
-    found = replace(found, title=title)
-    if run is not None and not sizes:
-        sizes = {a: n for a, n in run.bound.extents.items() if a in found.axes}
-    if sizes and any(a not in sizes for a in found.axes):  # unfolded along some axes only
-        if on_circles:
-            left = ", ".join(a.name for a in found.axes if a not in sizes)
-            raise UnfoldError(f"a run, a report, a window are drawn on all axes or none: unfold {left} too")
-        return layered.draw(graph, title=title)
-    weights = _weights(found, run)
-    whole = unfolded.draw(found, sizes, limit=columns, weights=weights) if sizes else None
-    drawing = _on_plate(_with_gradients(whole or cyclic.draw(found), found), quiet)
-    if show:
-        drawing = overlay.shown(drawing, run, show)
-    if window > 0:
-        drawing = overlay.cut(drawing, overlay.crossing(drawing, window))
-    if report is not None:
-        drawing = overlay.marked(drawing, report)
-    page = drawing
 
-    def build() -> Page:
-        """What the page adds: the other form, and what is known of every circle."""
-        folded = cyclic.draw(found) if found.axes else None
-        whole = page if sizes else None
-        if whole is None and found.axes:
-            whole = unfolded.draw(found, {a: _steps(a, 4) for a in found.axes})
-        return Page(folded or page, whole, _facts(graph, found, [d for d in (folded, whole, page) if d], run))
 
-    return replace(drawing, page=build)
+def _page(graph: System, found: Model, drawing: Drawing, has_steps: bool, run: Any) -> Page:
+    """What the page adds: the other form, and what is known of every circle."""
+    folded = cyclic.draw(found) if found.axes else None
+    whole = drawing if has_steps else None
+    if whole is None and found.axes:
+        whole = unfolded.draw(found, {a: _steps(a, 4) for a in found.axes})
+    views = [d for d in (folded, whole, drawing) if d]
+    return Page(folded or drawing, whole, _facts(graph, found, views, run))
 
 
 def unfolding(graph: System, t: int = 3, *, title: str = "") -> Drawing:
@@ -167,9 +178,9 @@ def _facts(graph: System, found: Model, views: list[Drawing], run: Any) -> Mappi
         if all(getattr(i, "kind", "now") == "now" for i in getattr(s.op, "index", ()))
     }
     for name in dict.fromkeys(n for d in views for n in overlay.nodes(d)):
-        label, _, at = name.partition("@")
+        label, at = told(name)
         v = found.variables.get(label)
-        facts[name] = {"name": f"{label}[{at}]" if at else label}
+        facts[name] = {"name": f"{label}[{','.join(map(str, at))}]" if at else label}
         if label in bodies:
             facts[name]["equation"] = bodies[label]
         if v is not None:

@@ -14,6 +14,7 @@ from viz.drawing import Drawing
 from viz.shapes import labels
 from viz.shapes.curves import Point, flatten, line, toward
 from viz.shapes.figures import Box, Circle, Group, Path, Repeat, Shape, Words, walk
+from viz.shapes.spots import spot, told
 from viz.shapes.style import number
 
 SHOWS = ("values", "adjoint", "shapes")
@@ -52,9 +53,8 @@ def nodes(drawing: Drawing) -> dict[str, tuple[Circle, Point]]:
 
 def value_of(run: Any, name: str) -> np.ndarray[Any, Any] | None:
     """The array behind a disc: "h@3" is run["h", 3]."""
-    label, _, at = name.partition("@")
-    steps = [int(s) for s in at.split(",") if s.lstrip("-").isdigit()] if at else []
-    if at and len(steps) != len(at.split(",")):
+    label, steps = told(name)
+    if not all(isinstance(s, int) for s in steps):
         return None
     try:
         return np.asarray(run[(label, *steps)] if steps else run[label])
@@ -133,12 +133,12 @@ def marked(drawing: Drawing, report: Any) -> Drawing:
     blamed = bool(report.operation and report.equation)
     name = report.equation.split("=")[0].split("[")[0].strip() if blamed else report.variable or ""
     steps = [s if isinstance(s, tuple) else (s,) for s in report.steps]
-    bad = {f"{name}@{','.join(map(str, s))}" for s in steps}
+    bad = {spot(name, *s) for s in steps}
     if bad - set(nodes(drawing)):
-        bad.add(f"{name}@…")  # what stands for steps that are left out
+        bad.add(spot(name, None))  # what stands for steps that are left out
 
     def tone(key: str) -> str | None:
-        everywhere = not bad and key.startswith(f"{name}@")
+        everywhere = not bad and told(key)[0] == name != key
         return "wrong" if name and (key in bad or key == name or everywhere) else None
 
     def edge(p: Path) -> bool:
@@ -159,8 +159,9 @@ def crossing(drawing: Drawing, window: int) -> set[tuple[str, str]]:
     found: dict[tuple[str, str], str] = {}
     for p, _ in walk(drawing.parts):
         if isinstance(p, Path):
-            steps = [int(s) for s in (end.partition("@")[2] for end in p.ends) if s.isdigit() and int(s) > 0]
-            if len(steps) == 2 and (steps[0] - 1) // window != (steps[1] - 1) // window:
+            steps = [at[0] for at in (told(end)[1] for end in p.ends) if len(at) == 1]
+            windows = {(s - 1) // window for s in steps if isinstance(s, int) and s > 0}
+            if len(windows) == 2:
                 found[p.ends] = p.tone
     back = {ends for ends, tone in found.items() if tone == "gradient"}
     return back or set(found)

@@ -123,8 +123,8 @@ def _said(data: Mapping[str, Any]) -> str:
 def _axes(f: _Frame) -> list[Shape]:
     shapes: list[Shape] = [Box((WIDTH / 2, HEIGHT / 2), WIDTH, HEIGHT, "cell", corner=0)]
     every = max(1, math.ceil((f.high - f.low) / 6))
-    powers = [10.0**k for k in range(int(f.low), int(f.high) + 1, every)]
-    for v in powers if f.log else list(np.linspace(f.low, f.high, 5)):
+    exponents = range(int(f.low), int(f.high) + 1, every) if f.log else ()
+    for v in [10.0**k for k in exponents] if f.log else list(np.linspace(f.low, f.high, 5)):
         shapes.append(Path(line((-4, f.y(v)), (0, f.y(v))), "ink", False, width=1.0))
         text = _power(v) if f.log else (labels.Letters(short(v)),)
         shapes.append(Words((-8, f.y(v)), text, 12.0, anchor="end"))

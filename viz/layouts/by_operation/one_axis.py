@@ -13,6 +13,7 @@ from viz.layouts.by_operation import layered
 from viz.layouts.by_operation.rails import LEVEL, layout
 from viz.layouts.by_operation.step_shapes import StepShapes
 from viz.layouts.columns import shown
+from viz.layouts.forms import Form, Subject, form
 from viz.model.found import model, source
 from viz.model.parts import Port, cell
 from viz.shapes import labels
@@ -26,13 +27,13 @@ MOST = 20_000  # shapes; beyond that a viewer would hang
 def draw(graph: System, *, columns: int = 8, title: str = "", fused: bool | None = None) -> Drawing:
     """The computational graph of a step, folded or unfolded."""
     origin, sizes = source(graph)
-    if len(origin.axes) > 1:
+    body = cell(origin, fused) if len(origin.axes) < 2 else None
+    bare = body is None or not body.parts
+    kind = form(Subject(operations=True, axes=len(origin.axes), unfolded=bool(sizes), bare=bare))
+    if kind is Form.LAYERED or body is None:
         return layered.draw(graph, title=title)
-    body = cell(origin, fused)
-    if not body.parts:  # data that is only rearranged: its inputs are all there is to see
-        return layered.draw(graph, title)
     step = StepShapes(body, layout(body), _roles(origin))
-    if sizes:
+    if kind is Form.STEPS:
         (n,) = sizes.values()
         if n * len(body.parts) > MOST and columns >= n:
             raise UnfoldError(

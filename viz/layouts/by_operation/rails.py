@@ -7,7 +7,6 @@ instead, as in the well-known figures of the LSTM. Other parts stand in rows bet
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from viz.model.parts import Port, StepOperations
@@ -28,6 +27,8 @@ class Rails:
     rails: dict[str, list[str]] = field(default_factory=dict)  # port -> parts on its rail
     lanes: dict[str, float] = field(default_factory=dict)  # port -> y
     down: list[str] = field(default_factory=list)  # parts on the way from a rail down to a line
+    rail_of: dict[str, str] = field(default_factory=dict)  # part -> port whose rail it is on
+    below: dict[str, set[str]] = field(default_factory=dict)  # everything a part depends on
     makers: set[str] = field(default_factory=set)  # parts whose value leaves on a line below
     width: float = 0.0
     top: float = 0.0
@@ -88,61 +89,71 @@ def _rows(plan: Rails) -> None:
     """Rows by longest paths, a rail counting as one thing; what leads from a rail down to a
     line below the gates descends."""
     cell = plan.cell
-    rail_of = {k: port for port, keys in plan.rails.items() for k in keys}
+    plan.rail_of = {k: port for port, keys in plan.rails.items() for k in keys}
+    plan.below = {k: _above(cell, k) for k in cell.parts}
     makers = {p.maker for p in cell.ports.values() if p.key not in plan.rails and p.maker}
-    makers -= set(rail_of)
-    plan.makers = makers
-    below = {k: _above(cell, k) for k in cell.parts}  # everything a part depends on
-    on_rails = set(rail_of)
-    down = [
-        k
-        for k in cell.parts
-        if k not in rail_of
-        and below[k] & on_rails
-        and any(k == m or k in below[m] for m in makers)
-        and not any(k in below[r] for r in on_rails)
-    ]
-    plan.down = down
-    state = set(on_rails) | makers | {b for k in (*on_rails, *makers) for b in below[k]}
+    plan.makers = makers - set(plan.rail_of)
+    plan.down = _descending(plan)
+    rooted = {*plan.rail_of, *plan.makers}
+    state = rooted | {b for k in rooted for b in plan.below[k]}
     outward = [k for k in cell.parts if k not in state]
-    rows: dict[str, float] = {}
-    up = [k for k in cell.parts if k not in down and k not in outward]
-    for _ in range(len(up) + 1):
-        before = dict(rows)
-        for k in up:
-            members = plan.rails[rail_of[k]] if k in rail_of else [k]
-            rank = _rank(cell, members, up, below, rows, k in rail_of)
-            rows.update(dict.fromkeys(members, max(rank, rows.get(k, 0.0))))
-        if rows == before or max(rows.values()) > 3 * len(up) + 3:
-            break
-    feeding = [rows[s] for k in down for s in cell.parts[k].sources if s in rows and s not in rail_of]
-    floor = 1 + max(feeding, default=0.0)
-    for k in reversed(down):
-        after = [rows[u] for u in cell.readers(k) if u in down and u in rows]
-        rows[k] = max(after, default=floor - 1) + 1
-    for keys in plan.rails.values():
-        low = max((rows[k] + 1 for k in down if below[k] & set(keys)), default=0.0)
-        rows.update(dict.fromkeys(keys, max(low, rows[keys[0]])))
+    up = [k for k in cell.parts if k not in plan.down and k not in outward]
+    rows = _climb(plan, up)
+    _descend(plan, rows)
     _separate(plan, rows)
-    top = max((rows[k] for k in (*up, *down)), default=0.0)
+    top = max((rows[k] for k in (*up, *plan.down)), default=0.0)
     for k in outward:
         rows[k] = max([top, *(rows[s] for s in cell.parts[k].sources if s in outward)]) + 1
     plan.row = rows
 
 
-def _rank(
-    cell: StepOperations,
-    members: list[str],
-    up: list[str],
-    below: dict[str, set[str]],
-    rows: dict[str, float],
-    rail: bool,
-) -> float:
+def _descending(plan: Rails) -> list[str]:
+    """The parts on a way from a rail to a line below the gates, from which no rail is fed."""
+    rails, below = set(plan.rail_of), plan.below
+    return [
+        k
+        for k in plan.cell.parts
+        if k not in rails
+        and below[k] & rails
+        and any(k == m or k in below[m] for m in plan.makers)
+        and not any(k in below[r] for r in rails)
+    ]
+
+
+def _climb(plan: Rails, up: list[str]) -> dict[str, float]:
+    """The rows of what stands above its sources, raised until nothing moves."""
+    rows: dict[str, float] = {}
+    for _ in range(len(up) + 1):
+        before = dict(rows)
+        for k in up:
+            members = plan.rails[plan.rail_of[k]] if k in plan.rail_of else [k]
+            rank = _rank(plan, members, up, rows, k in plan.rail_of)
+            rows.update(dict.fromkeys(members, max(rank, rows.get(k, 0.0))))
+        if rows == before or max(rows.values()) > 3 * len(up) + 3:
+            break
+    return rows
+
+
+def _descend(plan: Rails, rows: dict[str, float]) -> None:
+    """The rows of what leads down, and rails lifted above it."""
+    cell, down = plan.cell, plan.down
+    sources = [s for k in down for s in cell.parts[k].sources]
+    floor = 1 + max((rows[s] for s in sources if s in rows and s not in plan.rail_of), default=0.0)
+    for k in reversed(down):
+        after = [rows[u] for u in cell.readers(k) if u in down and u in rows]
+        rows[k] = max(after, default=floor - 1) + 1
+    for keys in plan.rails.values():
+        low = max((rows[k] + 1 for k in down if plan.below[k] & set(keys)), default=0.0)
+        rows.update(dict.fromkeys(keys, max(low, rows[keys[0]])))
+
+
+def _rank(plan: Rails, members: list[str], up: list[str], rows: dict[str, float], rail: bool) -> float:
     """One above what feeds a part or a rail; a rail that only inputs feed leaves them a row."""
+    cell = plan.cell
     sources = [s for m in members for s in cell.parts[m].sources if s not in members]
     if rail and all(s not in cell.parts for s in sources):
         return 2.0 if any(s.startswith("in ") for s in sources) else 1.0
-    feeds = [s for s in sources if s in up and not (rail and below[s] & set(members))]
+    feeds = [s for s in sources if s in up and not (rail and plan.below[s] & set(members))]
     return 1 + max((rows.get(s, 0.0) for s in feeds), default=0.0)
 
 
@@ -172,54 +183,57 @@ def _above(cell: StepOperations, key: str) -> set[str]:
 def _columns(plan: Rails) -> None:
     """x: gates side by side, what they feed above them, rails in the order of flow."""
     cell = plan.cell
-    rail_of = {k: port for port, keys in plan.rails.items() for k in keys}
-    down = plan.down
     gates = [
-        k for k in cell.parts if not any(s in cell.parts for s in cell.parts[k].sources) and k not in rail_of
+        k for k, p in cell.parts.items() if k not in plan.rail_of and not set(p.sources) & set(cell.parts)
     ]
     for n, k in enumerate(gates):
         plan.x[k] = SLOT * n
-    for k in cell.parts:
-        if k in plan.x or k in rail_of or k in down or any(s in plan.makers for s in cell.parts[k].sources):
-            continue
-        feeds = [
-            s for s in cell.parts[k].sources if s in plan.x and plan.row[s] < plan.row[k] and s not in rail_of
-        ]
-        if feeds and not any(s in rail_of for s in cell.parts[k].sources):
-            plan.x[k] = _free(plan, k, sum(plan.x[s] for s in feeds) / len(feeds))
+    for k, p in cell.parts.items():
+        if not (k in plan.x or k in plan.rail_of or k in plan.down or plan.makers & set(p.sources)):
+            _over_gates(plan, k)
     for port, keys in plan.rails.items():
-        _along(plan, keys, cell.ports[port].lag < 0, rail_of)
+        _along(plan, keys, cell.ports[port].lag < 0)
     for k in cell.parts:
-        if k in plan.x:
-            continue
-        feeds = [s for s in cell.parts[k].sources if s in plan.x]
-        if any(s in plan.makers and s not in rail_of for s in cell.parts[k].sources):
-            plan.x[k] = max(plan.x.values()) + 0.8 * SLOT  # read where the state leaves the step
-            continue
-        straight = [
-            s for s in feeds if plan.row[s] != plan.row[k] and s not in rail_of and plan.row[s] > plan.row[k]
-        ]
-        if straight:
-            want = plan.x[straight[0]]
-        else:
-            lower = [x for o, x in plan.x.items() if plan.row[o] <= plan.row[k] or o in feeds]
-            want = max(lower, default=-SLOT) + SLOT
-            level = [x for o, x in plan.x.items() if o in feeds and plan.row[o] < plan.row[k]]
-            if level and not _leads_down(plan, k):
-                want = max(level)
-        plan.x[k] = _free(plan, k, want)
+        if k not in plan.x:
+            plan.x[k] = _beside(plan, k)
+
+
+def _over_gates(plan: Rails, key: str) -> None:
+    """Above the middle of what feeds a part, if no rail does."""
+    sources = plan.cell.parts[key].sources
+    if any(s in plan.rail_of for s in sources):
+        return
+    feeds = [s for s in sources if s in plan.x and plan.row[s] < plan.row[key]]
+    if feeds:
+        plan.x[key] = _free(plan, key, sum(plan.x[s] for s in feeds) / len(feeds))
+
+
+def _beside(plan: Rails, key: str) -> float:
+    """The place of a part that rails or parts beside them feed."""
+    sources = plan.cell.parts[key].sources
+    if any(s in plan.makers and s not in plan.rail_of for s in sources):
+        return max(plan.x.values()) + 0.8 * SLOT  # read where the state leaves the step
+    feeds = [s for s in sources if s in plan.x]
+    over = [s for s in feeds if s not in plan.rail_of and plan.row[s] > plan.row[key]]
+    if over:
+        return _free(plan, key, plan.x[over[0]])
+    under = [plan.x[s] for s in feeds if plan.row[s] < plan.row[key]]
+    if under and not _leads_down(plan, key):
+        return _free(plan, key, max(under))
+    lower = [x for o, x in plan.x.items() if plan.row[o] <= plan.row[key] or o in feeds]
+    return _free(plan, key, max(lower, default=-SLOT) + SLOT)
 
 
 def _leads_down(plan: Rails, key: str) -> bool:
     return any(plan.row[u] < plan.row[key] for u in plan.cell.readers(key))
 
 
-def _along(plan: Rails, keys: list[str], backward: bool, rail_of: dict[str, str]) -> None:
+def _along(plan: Rails, keys: list[str], backward: bool) -> None:
     """The parts of a rail, each above what feeds it, far enough apart."""
     cell = plan.cell
     last: float | None = None
     for k in keys[::-1] if backward else keys:
-        feeds = [s for s in cell.parts[k].sources if s in plan.x and s not in keys and s not in rail_of]
+        feeds = [s for s in cell.parts[k].sources if s in plan.x and s not in keys and s not in plan.rail_of]
         want = sum(plan.x[s] for s in feeds) / len(feeds) if feeds else 0.0
         if last is not None:
             want = max(want, last + SLOT) if feeds else last + SLOT
@@ -263,11 +277,3 @@ def _lanes(plan: Rails) -> None:
     plan.width = max(plan.x.values(), default=0.0)
     plan.top = LEVEL * max(plan.row.values(), default=1.0)
     plan.bottom = low
-
-
-def together(keys: Iterable[str], cell: StepOperations) -> dict[tuple[str, ...], list[str]]:
-    """Sources with the same readers, which may share a line."""
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for k in keys:
-        groups.setdefault(tuple(cell.readers(k)), []).append(k)
-    return groups

@@ -13,6 +13,7 @@ from viz.model.parts import Operation, Port, StepOperations
 from viz.shapes import labels
 from viz.shapes.curves import Point, polyline
 from viz.shapes.figures import Box, Circle, Path, Shape, Words
+from viz.shapes.spots import spot
 from viz.shapes.style import MATH
 
 PAD = 52.0  # from the outermost part to the edge of the step
@@ -374,7 +375,7 @@ class StepShapes:
             label = labels.math(name, sup=step if over else "")
             tone = self.roles.get(name, "input" if key.startswith("in ") else "output")
             size = labels.fitted(label, MATH, 29.0)
-            shapes.append(Circle(at, 17.0, tone, label, f"{key}@{step}", name, size))
+            shapes.append(Circle(at, 17.0, tone, label, spot(key, step), name, size))
         return shapes
 
 

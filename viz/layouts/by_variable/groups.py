@@ -6,9 +6,11 @@ from viz.layouts.by_variable.placing import state_height, step
 from viz.model.shown import Model
 from viz.shapes.style import PITCH, ROW
 
+Home = tuple[str, ...]  # the names of the axes that a group stands over
+
 
 # ---------------------------------------------------------------------- the cyclic picture
-def homes(model: Model) -> dict[str, tuple[str, ...]]:
+def homes(model: Model) -> dict[str, Home]:
     """For each variable the axes of the group it is drawn with: its own, or, without an axis,
     those of the only group that feeds or reads it; () for one that stands between groups."""
     result = {key: _home(model, key) for key in model.variables}
@@ -19,7 +21,7 @@ def homes(model: Model) -> dict[str, tuple[str, ...]]:
     return result
 
 
-def _home(model: Model, key: str) -> tuple[str, ...]:
+def _home(model: Model, key: str) -> Home:
     v = model.variables[key]
     whole = [a.source for a in model.into(key) if None in a.at and len(_axes(model, a.source)) > 1]
     home = tuple(a.name for a in v.axes)
@@ -28,26 +30,27 @@ def _home(model: Model, key: str) -> tuple[str, ...]:
     return home if v.axes else _adopted(model, key, home)
 
 
-def _adopted(model: Model, key: str, otherwise: tuple[str, ...]) -> tuple[str, ...]:
+def _adopted(model: Model, key: str, otherwise: Home) -> Home:
     """The group that a variable without an axis stands with: the one below which it feeds, else
     the last one that it is made of."""
     feeding = [_axes(model, k) for k in _reach(model, key, back=True)]
-    above = {h for h in feeding if len(h) == 1}
-    below = {h for k in _reach(model, key, back=False) if len(h := _axes(model, k)) == 1}
+    above: set[Home] = {h for h in feeding if len(h) == 1}
+    fed = [_axes(model, k) for k in _reach(model, key, back=False)]
+    below = {h for h in fed if len(h) == 1}
     if len(below) == 1 and not above:
-        return next(iter(below))
+        return min(below)
     if below or not (above or len(model.axes) > 1):
         return otherwise
     return max(above or {h for h in feeding if h}, key=lambda h: _last(model, h), default=())
 
 
-def _axes(model: Model, key: str) -> tuple[str, ...]:
+def _axes(model: Model, key: str) -> Home:
     v = model.variables.get(key) or model.boundaries[key]
     name = model.variables.get(v.name, v)
     return tuple(a.name for a in name.axes)
 
 
-def _last(model: Model, home: tuple[str, ...]) -> int:
+def _last(model: Model, home: Home) -> int:
     keys = list(model.variables)
     return max(n for n, k in enumerate(keys) if _axes(model, k) == home)
 
@@ -70,18 +73,18 @@ def _reach(model: Model, key: str, back: bool) -> set[str]:
     return found
 
 
-def groups(model: Model) -> dict[tuple[str, ...], list[str]]:
+def groups(model: Model) -> dict[Home, list[str]]:
     """Variables by home, the groups in order of dependence: encoder, context, decoder."""
     home = homes(model)
-    members: dict[tuple[str, ...], list[str]] = {}
+    members: dict[Home, list[str]] = {}
     for key in model.variables:
         members.setdefault(home[key], []).append(key)
-    before: dict[tuple[str, ...], set[tuple[str, ...]]] = {h: set() for h in members}
+    before: dict[Home, set[Home]] = {h: set() for h in members}
     for a in model.arrows:
         s, t = (_owner(model, k) for k in (a.source, a.target))
         if home[s] != home[t]:
             before[home[t]].add(home[s])
-    order: list[tuple[str, ...]] = []
+    order: list[Home] = []
     while len(order) < len(members):
         left = [h for h in members if h not in order]
         order.append(min(left, key=lambda h: (len(before[h] - set(order) - {h}), -len(h))))

@@ -16,6 +16,7 @@ from viz.layouts.columns import Columns, shown
 from viz.model.shown import Reading
 from viz.shapes import labels
 from viz.shapes.figures import Box, Words, bounds
+from viz.shapes.spots import spot
 from viz.shapes.style import EDGE, MATH, ROW
 
 GAP = 120.0  # between groups
@@ -77,7 +78,7 @@ def _over(f: Filling, band: _Band, axis: Axis, x: float, several: bool) -> float
     _boundaries(f, c, band.keys)
     if several:
         _frame(f, c, band.inside)
-    f.members[axis] = [f"{k}@{at}" for k in band.inside for at in c.steps if at is not None]
+    f.members[axis] = [spot(k, at) for k in band.inside for at in c.steps if at is not None]
     return c.right + s.width / 2 + GAP
 
 
@@ -87,9 +88,9 @@ def _fill(f: Filling, c: Columns, keys: Sequence[str]) -> None:
             dx, y = f.offset[k]
             if at is None:
                 dots = labels.upright("\u2009\u22ef\u2009")
-                f.scene.add(Words((c.x(None) + dx, y), dots, 22.0, name=f"{k}@…"))
+                f.scene.add(Words((c.x(None) + dx, y), dots, 22.0, name=spot(k, None)))
             else:
-                f.scene.add(circle(f.model.variables[k], (c.x(at) + dx, y), f"{k}@{at}", c.name(at)))
+                f.scene.add(circle(f.model.variables[k], (c.x(at) + dx, y), spot(k, at), c.name(at)))
 
 
 # ---------------------------------------------------------------------- variables without the axis
@@ -155,11 +156,11 @@ def _boundaries(f: Filling, c: Columns, keys: Sequence[str]) -> None:
         if name not in keys or name not in f.offset or (name, at) not in read:
             continue
         dx, y = f.offset[name]
-        spot = (c.x(at) + dx, y)
+        where = (c.x(at) + dx, y)
         if any(a.target == b.key for a in f.model.arrows):
-            f.scene.add(circle(f.model.variables[name], spot, f"{name}@{at}", str(at)))
+            f.scene.add(circle(f.model.variables[name], where, spot(name, at), str(at)))
         else:
-            f.scene.add(Words(spot, labels.math(name, sup=str(at)), MATH, name=f"{name}@{at}"))
+            f.scene.add(Words(where, labels.math(name, sup=str(at)), MATH, name=spot(name, at)))
 
 
 def _outside(a: Reading, c: Columns) -> set[int]:
@@ -171,7 +172,7 @@ def _outside(a: Reading, c: Columns) -> set[int]:
 
 
 def _frame(f: Filling, c: Columns, keys: Sequence[str]) -> None:
-    shapes = [f.scene.nodes[f"{k}@{at}"] for k in keys for at in c.steps if at is not None]
+    shapes = [f.scene.nodes[spot(k, at)] for k in keys for at in c.steps if at is not None]
     if not shapes:
         return
     l, t, r, b = bounds(shapes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from unfold.core.axis import Axis
 from viz.layouts.by_variable.filling import Filling
 from viz.layouts.by_variable.looks import circle, label_of, said, tone_of
@@ -12,6 +14,7 @@ from viz.model.shown import Reading
 from viz.shapes import labels
 from viz.shapes.curves import Point
 from viz.shapes.figures import Box, Circle, Words
+from viz.shapes.spots import spot
 from viz.shapes.style import EDGE, MATH, ROW
 
 RISE = 104.0  # from the frame below to the box of the weights
@@ -22,58 +25,87 @@ Shown = tuple[int | None, ...]
 
 
 # ---------------------------------------------------------------------- attention, memory
+@dataclass(frozen=True)
+class _Fan:
+    """The weights that one step of an axis gives to all steps of another."""
+
+    f: Filling
+    keys: list[str]
+    uses: list[Reading]  # what sums up the weighted values
+    over: Axis
+    at: int
+    place: Point  # of the box
+
+    @property
+    def name(self) -> str:
+        return self.uses[0].source
+
+    @property
+    def box(self) -> str:
+        return spot(self.name, self.at, "*")
+
+    @property
+    def weights(self) -> list[str]:
+        return [k for k in self.keys if len(self.f.axes(k)) > 1]
+
+
 def fan(f: Filling, keys: list[str]) -> None:
     """One step's weights over another axis: a fan of edges into a box, what it makes above."""
+    fan = _fan(f, keys)
+    if fan is None:
+        return
+    softmax = any(f.model.variables[k].makes == "softmax" for k in fan.weights)
+    word = labels.upright("softmax" if softmax else fan.name)
+    words = f"{fan.name}[{fan.at}, {fan.over.name}], one for every {fan.over.name}"
+    f.scene.add(Box(fan.place, 66, 26, "gate", word, fan.box, words))
+    for k in fan.weights:
+        for a in f.model.into(k):
+            _into_box(fan, a)
+    f.gathered |= {a.target for a in fan.uses}
+    for a in fan.uses:
+        _out_of_box(fan, a)
+
+
+def _fan(f: Filling, keys: list[str]) -> _Fan | None:
+    """Which weights are drawn, and where; nothing if they are not summed or no step is shown."""
     model = f.model
     weights = [k for k in keys if len(model.variables[k].axes) > 1]
     uses = [a for k in weights for a in model.out_of(k) if None in a.at and len(f.axes(a.target)) == 1]
     if not uses:
-        return
-    over = next(
-        axis for axis, i in zip(model.variables[uses[0].source].axes, uses[0].at, strict=True) if i is None
-    )
-    main = next((a for a in model.variables[uses[0].source].axes if a != over), over)
+        return None
+    axes = model.variables[uses[0].source].axes
+    over = next(axis for axis, i in zip(axes, uses[0].at, strict=True) if i is None)
+    main = next((a for a in axes if a != over), over)
     below, beside = f.column.get(over), f.column.get(main)
     known = [s for s in beside.steps if s is not None] if beside else []
-    if below is None or beside is None or not known or not f.members[over]:
-        return
-    at = known[min(1, len(known) - 1)]
-    x = (below.left + below.right) / 2
+    if below is None or not known or not f.members[over]:
+        return None
     top = min(f.scene.nodes[n].bounds[1] for n in f.members[over])
-    place = (x, top - RISE)
-    word = "softmax" if any(model.variables[k].makes == "softmax" for k in weights) else uses[0].source
-    name = uses[0].source
-    box = f"{name}@{at},*"
-    said_ = f"{name}[{at}, {over.name}], one for every {over.name}"
-    f.scene.add(Box(place, 66, 26, "gate", labels.upright(word), box, said_))
-    for k in weights:
-        for a in model.into(k):
-            _into_box(f, a, over, at, box, name)
-    f.gathered |= {a.target for a in uses}
-    _out_of_box(f, uses, keys, over, at, box, place)
+    place = ((below.left + below.right) / 2, top - RISE)
+    return _Fan(f, keys, uses, over, known[min(1, len(known) - 1)], place)
 
 
-def _into_box(f: Filling, a: Reading, over: Axis, at: int, box: str, name: str) -> None:
-    axes = f.axes(a.source)
-    if axes == (over,):
-        _rays(f, a, over, at, box, name)
+def _into_box(fan: _Fan, a: Reading) -> None:
+    f, axes = fan.f, fan.f.axes(a.source)
+    if axes == (fan.over,):
+        _rays(fan, a)
     elif len(axes) == 1 and a.at[0] is not None:
-        source = f"{a.source}@{a.at[0].resolve(at, f.sizes[axes[0]])}"
+        source = spot(a.source, a.at[0].resolve(fan.at, f.sizes[axes[0]]))
         bows = (-34.0, 34.0, -60.0, 60.0, -90.0, 90.0, 0.0)
-        edge = Connection((source, box), "query", "back", label_of(a), a.carries, dashed=True, bows=bows)
+        edge = Connection((source, fan.box), "query", "back", label_of(a), a.carries, dashed=True, bows=bows)
         f.scene.connect(edge)
     elif not axes:
-        f.scene.connect(Connection((a.source, box), "", "ink", label_of(a), a.carries))
+        f.scene.connect(Connection((a.source, fan.box), "", "ink", label_of(a), a.carries))
 
 
-def _rays(f: Filling, a: Reading, over: Axis, at: int, box: str, name: str) -> None:
+def _rays(fan: _Fan, a: Reading) -> None:
     """From every step of the axis into the box, as wide as the weights if they are known."""
-    c = f.column[over]
-    target = f.scene.nodes[box]
-    l, _, r, bottom = target.bounds
+    f, at, name = fan.f, fan.at, fan.name
+    c = f.column[fan.over]
+    l, _, r, bottom = f.scene.nodes[fan.box].bounds
     given = f.weights.get(name)
     for n, s in enumerate(c.steps):
-        source = f.scene.nodes.get(f"{a.source}@{'…' if s is None else s}")
+        source = f.scene.nodes.get(spot(a.source, s))
         if source is None or s is None:
             continue
         x, y = source.at[0], source.bounds[1]
@@ -84,39 +116,33 @@ def _rays(f: Filling, a: Reading, over: Axis, at: int, box: str, name: str) -> N
         sub = f"{at}{s}" if at < 10 and s < 10 else f"{at},{s}"
         mark = labels.math(name, sub=sub) if name else ()
         words = said(f.model, a) + (f"; weight {weight:.3g}" if given is not None else "")
-        f.scene.connect(
-            Connection(
-                (source.name, box), "", "out", (), a.carries, width=1.2 + 4 * weight, title=words, path=path
-            )
-        )
+        ends, wide = (source.name, fan.box), 1.2 + 4 * weight
+        f.scene.connect(Connection(ends, "", "out", (), a.carries, width=wide, title=words, path=path))
         right = s > c.size / 2
-        spot = (x + (9 if right else -9), y - 29)
-        f.scene.extra.append(Words(spot, mark, EDGE, "out", "start" if right else "end"))
+        where = (x + (9 if right else -9), y - 29)
+        f.scene.extra.append(Words(where, mark, EDGE, "out", "start" if right else "end"))
 
 
-def _out_of_box(
-    f: Filling, uses: list[Reading], keys: list[str], over: Axis, at: int, box: str, place: Point
-) -> None:
+def _out_of_box(fan: _Fan, a: Reading) -> None:
     """What the weights make: a context above the box, or a sum beside it."""
-    model = f.model
-    for a in uses:
-        target = f"{a.target}@{at}"
-        values = [b for b in model.into(a.target) if None in b.at and f.axes(b.source) == (over,)]
-        queries = {b.source for k in keys for b in model.into(k)}
-        if a.target in keys:
-            spot = (place[0], place[1] - ROW - 6)
-            f.scene.add(circle(model.variables[a.target], spot, target, str(at)))
-            f.scene.connect(Connection((box, target), "", "ink", title=said(model, a)))
-            continue
-        total = f"sum {target}"
-        f.scene.add(Circle((place[0] + 130, place[1]), 15, "pointwise", labels.upright("Σ"), total))
-        f.scene.connect(Connection((box, total), "", "out", labels.math(a.source), title=said(model, a)))
-        f.scene.connect(Connection((total, target), "", "ink", title=said(model, a)))
-        for b in values:
-            if b.source not in queries:
-                for s in f.column[over].steps:
-                    ends = (f"{b.source}@{'…' if s is None else s}", total)
-                    f.scene.connect(Connection(ends, "", "feed", (), b.carries, title=said(model, b)))
+    f, model, box = fan.f, fan.f.model, fan.box
+    x, y = fan.place
+    target = spot(a.target, fan.at)
+    if a.target in fan.keys:
+        f.scene.add(circle(model.variables[a.target], (x, y - ROW - 6), target, str(fan.at)))
+        f.scene.connect(Connection((box, target), "", "ink", title=said(model, a)))
+        return
+    total = f"sum {target}"
+    f.scene.add(Circle((x + 130, y), 15, "pointwise", labels.upright("Σ"), total))
+    f.scene.connect(Connection((box, total), "", "out", labels.math(a.source), title=said(model, a)))
+    f.scene.connect(Connection((total, target), "", "ink", title=said(model, a)))
+    queries = {b.source for k in fan.keys for b in model.into(k)}
+    values = [b for b in model.into(a.target) if None in b.at and f.axes(b.source) == (fan.over,)]
+    for b in values:
+        if b.source not in queries:
+            for s in f.column[fan.over].steps:
+                ends = (spot(b.source, s), total)
+                f.scene.connect(Connection(ends, "", "feed", (), b.carries, title=said(model, b)))
 
 
 # ---------------------------------------------------------------------- lattices
@@ -140,10 +166,10 @@ def lattice(f: Filling, keys: list[str], x0: float) -> float:
                 dx, dy = offsets[k]
                 if i is not None and j is not None:
                     v = model.variables[k]
-                    f.scene.add(circle(v, (x + dx, y + dy), f"{k}@{i},{j}", f"{i},{j}"))
+                    f.scene.add(circle(v, (x + dx, y + dy), spot(k, i, j), f"{i},{j}"))
                 elif (dx, dy) == (0.0, 0.0):
                     dots = "⋱" if i is None and j is None else "⋮" if i is None else "⋯"
-                    f.scene.add(Words((x, y), labels.upright(dots), 22.0, name=f"{k}@{_or(i)},{_or(j)}"))
+                    f.scene.add(Words((x, y), labels.upright(dots), 22.0, name=spot(k, i, j)))
     _edges(f, inner, (rows, cols), (down, right))
     alone = [k for k in keys if k not in inner]
     mine = step(model, alone)
@@ -153,10 +179,6 @@ def lattice(f: Filling, keys: list[str], x0: float) -> float:
         f.free[k] = at
         f.scene.add(circle(model.variables[k], at, k))
     return CELL * (len(right) + (1 if alone else 0))
-
-
-def _or(i: int | None) -> str:
-    return "…" if i is None else str(i)
 
 
 def _cell(f: Filling, keys: list[str]) -> dict[str, Point]:
@@ -188,7 +210,7 @@ def _edges(f: Filling, keys: list[str], axes: tuple[Axis, Axis], steps: tuple[Sh
                     source = _reads(f, a, (i, j), axes, steps, back)
                 words = label_of(a) if i is not None and j is not None else ()
                 tone = tone_of(f.model, a, f.colours)
-                ends = (source, f"{a.target}@{_or(i)},{_or(j)}")
+                ends = (source, spot(a.target, i, j))
                 kind = f"{a.source}->{a.target} {a.at} {bool(words)}"
                 f.scene.connect(Connection(ends, kind, tone, words, a.carries, title=said(f.model, a)))
 
@@ -203,15 +225,15 @@ def _reads(
 ) -> str:
     """The shape a cell reads: another cell, dots in its place, or a boundary value (made here)."""
     r, c = at[0] + back[0], at[1] + back[1]
-    name = f"{a.source}@{r},{c}"
+    name = spot(a.source, r, c)
     if name in f.scene.nodes:
         return name
     if 1 <= r <= f.sizes[axes[0]] and 1 <= c <= f.sizes[axes[1]]:
-        return f"{a.source}@{_or(r if r in steps[0] else None)},{_or(c if c in steps[1] else None)}"
+        return spot(a.source, r if r in steps[0] else None, c if c in steps[1] else None)
     if any(b.name == a.source for b in f.model.boundaries.values()):
-        x, y = f.scene.nodes[f"{a.target}@{at[0]},{at[1]}"].at
-        spot = (x + back[1] * 0.62 * CELL, y + back[0] * 0.62 * CELL)
-        f.scene.add(Words(spot, labels.math(a.source, sup=f"{r},{c}"), MATH - 2, name=name))
+        x, y = f.scene.nodes[spot(a.target, at[0], at[1])].at
+        where = (x + back[1] * 0.62 * CELL, y + back[0] * 0.62 * CELL)
+        f.scene.add(Words(where, labels.math(a.source, sup=f"{r},{c}"), MATH - 2, name=name))
     return name
 
 
@@ -220,4 +242,4 @@ def _beside(a: Reading, place: tuple[int, int], steps: tuple[Shown, Shown], back
     m, n = place[0] + back[0], place[1] + back[1]
     inside = 0 <= m < len(steps[0]) and 0 <= n < len(steps[1]) and any(back)
     real = inside and steps[0][m] is not None and steps[1][n] is not None
-    return f"{a.source}@{steps[0][m]},{steps[1][n]}" if real else ""
+    return spot(a.source, steps[0][m], steps[1][n]) if real else ""

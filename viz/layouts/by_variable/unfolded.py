@@ -19,6 +19,7 @@ from viz.layouts.scene import BOWS, Connection
 from viz.model.shown import Model, Reading, Variable
 from viz.shapes import labels
 from viz.shapes.figures import Words
+from viz.shapes.spots import spot
 from viz.shapes.style import MATH
 
 OVER = (58.0, 42.0, 78.0, 104.0, 140.0)  # a context is led over the edges that ask for it
@@ -68,7 +69,7 @@ def _arrow(f: Filling, a: Reading, target: Variable) -> None:
         f.scene.connect(Connection(ends, kind, tone, mine, a.carries, lines, title=words_, bows=bows))
 
     if a.target in f.model.boundaries:
-        into = f"{target.name}@{f.place(target.index)}" if len(target.index) == 1 else ""
+        into = spot(target.name, f.place(target.index)) if len(target.index) == 1 else ""
         for source in _sources(f, a, None):
             edge(source, into)
         return
@@ -87,7 +88,7 @@ def _arrow(f: Filling, a: Reading, target: Variable) -> None:
             continue
         for source in _sources(f, a, at):
             if source in f.scene.nodes:
-                edge(source, f"{a.target}@{at}")
+                edge(source, spot(a.target, at))
     if moving and a.at[0] is not None:
         _ends(f, a, c, -a.at[0].offset, edge)
 
@@ -98,21 +99,21 @@ def _sources(f: Filling, a: Reading, at: int | None) -> list[str]:
         return [a.source]
     if len(a.at) > 1:
         steps = [i.resolve(0, f.sizes[i.axis]) for i in a.at if i is not None and i.kind != "now"]
-        return [f"{a.source}@{','.join(map(str, steps))}"] if len(steps) == len(a.at) else []
+        return [spot(a.source, *steps)] if len(steps) == len(a.at) else []
     (i,) = a.at
     axis = f.model.variables[a.source].axes[0]
     c = f.column.get(axis)
     if c is None:
         return []
     if i is None:
-        return [f"{a.source}@{'…' if s is None else s}" for s in c.steps]
+        return [spot(a.source, s) for s in c.steps]
     if i.kind == "now" and at is None:
         return []
     step = i.resolve(at or 0, c.size)
     if step == 0 and f.relative and i.kind == "at":
         return []
     hidden = not c.shown(step) and 1 <= step <= c.size and not f.relative
-    return [f"{a.source}@…" if hidden else f"{a.source}@{step}"]
+    return [spot(a.source, None if hidden else step)]
 
 
 def _ends(f: Filling, a: Reading, c: Columns, lag: int, edge: Callable[..., None]) -> None:
@@ -124,21 +125,21 @@ def _ends(f: Filling, a: Reading, c: Columns, lag: int, edge: Callable[..., None
         if t in known:
             continue
         if not f.relative:
-            if 1 <= t <= c.size and f"{a.target}@…" in f.scene.nodes:
-                edge(f"{a.source}@{s}", f"{a.target}@…")
+            if 1 <= t <= c.size and spot(a.target, None) in f.scene.nodes:
+                edge(spot(a.source, s), spot(a.target, None))
             continue
-        end = f"{a.source}@>"
+        end = spot(a.source, ">")
         first = end not in done
         done.add(end)
         if first or abs(lag) == 1:
             _beyond(f, c, a.source, a.target == a.source, end, right=lag > 0)
-            edge(f"{a.source}@{s}", end, True, a.target == a.source)
+            edge(spot(a.source, s), end, True, a.target == a.source)
     if f.relative:
         for t in known:
             if t - lag not in known:
-                end = f"{a.source}@<"
+                end = spot(a.source, "<")
                 _beyond(f, c, a.source, True, end, right=lag < 0)
-                edge(end, f"{a.target}@{t}", True)
+                edge(end, spot(a.target, t), True)
 
 
 def _beyond(f: Filling, c: Columns, name: str, whole: bool, end: str, right: bool) -> None:
