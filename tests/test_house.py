@@ -15,22 +15,10 @@ FILES = sorted([*(ROOT / "unfold").rglob("*.py"), *(ROOT / "viz").rglob("*.py")]
 FOLDERS = sorted({file.parent for file in FILES})
 README = (ROOT / "README.md").read_text()
 
-# What is larger than it should be, as it is today: these numbers only fall.
+# What is larger than it should be, as it is today: these only get fewer.
 MODULES = {"unfold/core": 13, "unfold/analysis": 11, "unfold/engine/numpy": 13}
-TWICE_FILES = {"values"}
+TWICE_FILES = {"values"}  # of the engine, which is being rebuilt
 TWICE_CLASSES = {"Loop", "Part", "Softmax", "Var"}
-BRANCHED = {
-    "draw.py:draw": 25,
-    "rails.py:_rows": 42,
-    "rails.py:_columns": 43,
-    "cyclic.py:_arrows": 26,
-    "groups.py:homes": 29,
-    "placing.py:step": 22,
-    "placing.py:_rows": 24,
-    "two_axes.py:fan": 25,
-    "parts.py:label": 21,
-    "plots.py:lines": 21,
-}
 MEAN = 4.2
 
 
@@ -72,7 +60,7 @@ def test_no_function_outside_the_engine_branches_too_much():
         for block in radon.cc_visit(file.read_text())
         if block.letter in "FM"
     ]
-    assert {name: n for name, n in blocks if n > max(20, BRANCHED.get(name, 0))} == {}
+    assert {name: n for name, n in blocks if n > 20} == {}
     assert mean(n for _, n in blocks) < MEAN
 
 

@@ -14,8 +14,8 @@ from viz import overlay
 from viz.drawing import Drawing
 from viz.layouts.by_operation import layered, one_axis
 from viz.layouts.by_variable import cyclic, unfolded
+from viz.layouts.choosing import Form, Subject, form
 from viz.layouts.columns import LIMIT
-from viz.layouts.forms import Form, Subject, form
 from viz.model import concrete
 from viz.model.found import model, source
 from viz.model.shown import Model, plates, without

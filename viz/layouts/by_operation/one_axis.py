@@ -12,8 +12,8 @@ from viz.drawing import Drawing
 from viz.layouts.by_operation import layered
 from viz.layouts.by_operation.rails import LEVEL, layout
 from viz.layouts.by_operation.step_shapes import StepShapes
+from viz.layouts.choosing import Form, Subject, form
 from viz.layouts.columns import shown
-from viz.layouts.forms import Form, Subject, form
 from viz.model.found import model, source
 from viz.model.parts import Port, cell
 from viz.shapes import labels
