@@ -7,7 +7,7 @@ import unfold as uf
 from unfold.analysis.naming import steps_at
 from unfold.core.axis import Axis
 from unfold.core.errors import UnknownName
-from unfold.core.key import Key, key_of, steps_among
+from unfold.core.key import Key, NewNames, key_of, steps_among, unused
 
 
 def two_that_look_like_steps():
@@ -140,3 +140,17 @@ def test_places_stand_for_steps_within_their_axes():
     assert steps_at((t - 0,), (t,), {}) == {}
     assert steps_at((t - 0,), (1, 2), {t: 4}) is None
     assert steps_at((3,), (3,), {}) == {}
+
+
+def test_new_names_are_one_for_each_label_and_none_that_is_taken():
+    new = NewNames({"dh", "dh'"})
+    assert [new("h", "dh"), new("g", "dg"), new("h", "dh"), new("k", "dg")] == ["dh''", "dg", "dh''", "dg'"]
+    assert unused("a", {"a", "a'"}) == "a''"
+
+
+def test_tangents_are_found_whatever_they_had_to_be_called():
+    x = uf.input("x")
+    graph = uf.graph(y=x**2, y_dot=3 * x)
+    assert list(graph.jvp(wrt="x").outputs) == ["y", "y_dot'", "y_dot", "y_dot_dot"]
+    assert graph.jvp(wrt="x")(x=2.0, x_dot=1.0) == {"y": 4, "y_dot'": 4, "y_dot": 6, "y_dot_dot": 3}
+    assert graph.hvp("y", "x")(x=2.0, x_dot=1.0) == {"x": 2}

@@ -95,7 +95,7 @@ def arrows(graph: System) -> tuple[Arrow, ...]:
     return tuple(found)
 
 
-State = tuple[Node, Where, tuple[str, ...], ArrowKind]
+Visit = tuple[Node, Where, tuple[str, ...], ArrowKind]
 
 
 class _Walk:
@@ -114,7 +114,7 @@ class _Walk:
                 self.parameters[node] = tuple(dict.fromkeys(below))
 
     def into(self, body: Node, target: Node, output: str) -> Iterator[Arrow]:
-        start: State = (body, (), (), ArrowKind.NOW)
+        start: Visit = (body, (), (), ArrowKind.NOW)
         seen = {start}
         waiting = [start]
         while waiting:
@@ -137,7 +137,7 @@ class _Walk:
 
     def _onward(
         self, node: Node, where: dict[Axis, Index | None], via: tuple[str, ...], kind: ArrowKind
-    ) -> Iterator[State]:
+    ) -> Iterator[Visit]:
         op, inputs = node.op, node.inputs
         for u, places, how, _ in inward(node, where):
             carried = via

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import count
 
 from unfold.analysis.arrows import Arrow, arrows
 from unfold.analysis.naming import written_at
 from unfold.core.axis import Axis
-from unfold.core.errors import NotCausal, UnfoldError
+from unfold.core.errors import UnfoldError
 from unfold.core.kinds import IndexKind
 from unfold.core.leaves import Input
 from unfold.core.node import Node
@@ -84,16 +84,16 @@ def _moves(graph: System, axis: Axis) -> list[tuple[Arrow, int]]:
     return found
 
 
-Key = object
+Vertex = object
 
 
 class _Flow:
     """A network with capacities; `cut` is the minimal cut nearest to the future."""
 
     def __init__(self) -> None:
-        self.room: dict[Key, dict[Key, float]] = {"past": {}, "future": {}}
+        self.room: dict[Vertex, dict[Vertex, float]] = {"past": {}, "future": {}}
 
-    def link(self, a: Key, b: Key, capacity: float = math.inf) -> None:
+    def link(self, a: Vertex, b: Vertex, capacity: float = math.inf) -> None:
         self.room.setdefault(a, {})[b] = capacity
         self.room.setdefault(b, {}).setdefault(a, 0)
 
@@ -102,7 +102,7 @@ class _Flow:
             came = self._search("past", "future")
             if "future" not in came:
                 break
-            node: Key = "future"
+            node: Vertex = "future"
             while (before := came[node]) is not None:
                 self.room[before][node] -= 1
                 self.room[node][before] += 1
@@ -111,10 +111,10 @@ class _Flow:
         out = [k[:2] for k in near if isinstance(k, tuple) and k[2] == "out"]
         return [k for k in out if (*k, "in") not in near]
 
-    def _search(self, start: str, goal: str | None) -> Mapping[Key, Key | None]:
+    def _search(self, start: str, goal: str | None) -> Mapping[Vertex, Vertex | None]:
         """Breadth-first where there is room; without a goal, against the direction."""
-        came: dict[Key, Key | None] = {start: None}
-        waiting: deque[Key] = deque([start])
+        came: dict[Vertex, Vertex | None] = {start: None}
+        waiting: deque[Vertex] = deque([start])
         while waiting:
             node = waiting.popleft()
             for other, room in self.room[node].items():
@@ -140,28 +140,40 @@ def lookahead(graph: System, axis: Axis | str = "t") -> dict[str, float]:
     {'y': 1}
     """
     axis = axis_of(graph, axis)
-    every = arrows(graph)
-    need: dict[Node, float] = {a.source: -math.inf for a in every}
-    need.update((a.target, -math.inf) for a in every)
-    need.update((n, 0) for n in need if isinstance(n.op, Input))
-    for number in range(len(need) + 1):
-        changed = False
-        for a in every:
-            steps = _ahead(a, axis)
-            want = need[a.source] + steps if steps > -math.inf else -math.inf
-            if steps == math.inf and axis in a.target.axes:
-                want = math.inf
-            if want > need[a.target]:
-                need[a.target] = math.inf if number == len(need) else want
-                changed = True
-        if not changed:
-            break
+    need: dict[Node, float] = {}
+    steps = []
+    for a in arrows(graph):
+        for end in (a.source, a.target):
+            need.setdefault(end, 0 if isinstance(end.op, Input) else -math.inf)
+        ahead = _ahead(a, axis)
+        if ahead == math.inf and axis in a.target.axes:
+            need[a.target] = math.inf
+        else:
+            steps.append((a.source, a.target, ahead))
+    need = furthest(steps, need)
     found = {}
     for name, node in graph.outputs.items():
         if axis in node.axes:
             most = max(0, need.get(node, 0))
             found[name] = most if most == math.inf else int(most)
     return found
+
+
+def furthest(
+    steps: Iterable[tuple[Node, Node, float]], need: Mapping[Node, float], least: float = -math.inf
+) -> dict[Node, float]:
+    """The greatest sum of steps over paths into each node, from what each needs at the start and never
+    below `least`; infinity where a cycle makes it grow (Bellman 1958)."""
+    steps, need = list(steps), dict(need)
+    changed, number = True, 0
+    while changed:
+        changed, number = False, number + 1
+        for source, target, n in steps:
+            want = max(least, need[source] + n)
+            if want > need[target]:
+                need[target] = want if number <= len(need) else math.inf
+                changed = True
+    return need
 
 
 def _ahead(arrow: Arrow, axis: Axis) -> float:
@@ -173,25 +185,6 @@ def _ahead(arrow: Arrow, axis: Axis) -> float:
         return -lag
     place = arrow.at[arrow.source.axes.index(axis)]
     return 0 if place is not None and place.kind == IndexKind.AT else math.inf
-
-
-def require_causal(graph: System, axis: Axis | str = "t") -> None:
-    """Raise `NotCausal` unless every output needs only what came before it."""
-    for name, steps in lookahead(graph, axis).items():
-        if steps == math.inf:
-            raise NotCausal(
-                f"{name} needs the whole sequence before its first step; streaming needs a system "
-                f"that only runs forward",
-                output=name,
-                lookahead=steps,
-            )
-        if steps:
-            ahead = "1 step" if steps == 1 else f"{steps} steps"
-            raise NotCausal(
-                f"{name} needs its inputs {ahead} ahead; delay it: read {name}[{axis}-{steps}]",
-                output=name,
-                lookahead=steps,
-            )
 
 
 def over_time(graph: System) -> list[str]:

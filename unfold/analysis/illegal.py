@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
 from unfold.analysis.lags import Edge, components, potentials
-from unfold.core.axis import Axis
+from unfold.core.axis import Axis, indexed
 from unfold.core.errors import (
     DefinitionError,
     InstantaneousLoop,
@@ -22,7 +22,7 @@ from unfold.core.errors import (
 from unfold.core.leaves import Symbol
 from unfold.core.node import Node
 
-Place = tuple[Node, tuple[int, ...]]
+Value = tuple[Node, tuple[int, ...]]  # that of a node at one step
 Hop = tuple[Node, dict[Axis, int], Node]  # (reader, lag along each axis, what it reads)
 
 
@@ -89,7 +89,7 @@ def _line(node: Node) -> tuple[str, int]:
     return file, int(number) if number.isdigit() else 0
 
 
-def _concrete(nodes: Sequence[Node], edges: Sequence[Edge], axes: Sequence[Axis]) -> tuple[int, list[Place]]:
+def _concrete(nodes: Sequence[Node], edges: Sequence[Edge], axes: Sequence[Axis]) -> tuple[int, list[Value]]:
     """The smallest number of steps (the same along every axis) at which values wait for each
     other, and such a cycle; 0 when none is found at small sizes."""
     steps = 1
@@ -101,19 +101,19 @@ def _concrete(nodes: Sequence[Node], edges: Sequence[Edge], axes: Sequence[Axis]
     return 0, []
 
 
-def _cycle_at(nodes: Sequence[Node], edges: Sequence[Edge], axes: Sequence[Axis], steps: int) -> list[Place]:
+def _cycle_at(nodes: Sequence[Node], edges: Sequence[Edge], axes: Sequence[Axis], steps: int) -> list[Value]:
     reads: dict[Node, list[Edge]] = {n: [] for n in nodes}
     for e in edges:
         reads[e.target].append(e)
 
-    def below(place: Place) -> Iterator[Place]:
+    def below(place: Value) -> Iterator[Value]:
         node, at = place
         for e in reads[node]:
             to = tuple(i - e.lag(a) for a, i in zip(axes, at, strict=True))
             if all(1 <= i <= steps for i in to):
                 yield e.source, to
 
-    done: set[Place] = set()
+    done: set[Value] = set()
     for start in product(nodes, product(range(1, steps + 1), repeat=len(axes))):
         path, on = [(start, below(start))], {start}
         while path and start not in done:
@@ -133,14 +133,14 @@ def _cycle_at(nodes: Sequence[Node], edges: Sequence[Edge], axes: Sequence[Axis]
     return []
 
 
-def _walk(places: Sequence[Place]) -> str:
+def _walk(places: Sequence[Value]) -> str:
     """A concrete cycle as text: `h[1] -> h[2] -> h[1]`."""
     named = [(n, at) for n, at in places if isinstance(n.op, Symbol)]
     if not named:
         return ""
     first = min(range(len(named)), key=lambda i: (_line(named[i][0]), named[i][1]))
     named = [*named[first:], *named[: first + 1]]
-    return " -> ".join(f"{_label(n)}[{', '.join(map(str, at))}]" for n, at in named)
+    return " -> ".join(indexed(_label(n), at) for n, at in named)
 
 
 # ---------------------------------------------------------------------- words
@@ -162,7 +162,7 @@ def _lines(nodes: Iterable[Node]) -> tuple[tuple[str, ...], str]:
 
 def _shifted(node: Node, axis: Axis, lag: int) -> str:
     """A variable read `lag` steps back along one of its axes: `h[i-1, j]`."""
-    return f"{_label(node)}[{', '.join(repr(a - lag if a == axis else a) for a in node.axes)}]"
+    return indexed(_label(node), [a - lag if a == axis else a for a in node.axes])
 
 
 def _instantaneous(cycle: Sequence[Edge]) -> DefinitionError:

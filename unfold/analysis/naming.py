@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from unfold.core.axis import Axis, Index, mirrored, written
+from unfold.core.axis import Axis, Index, indexed, mirrored, written
 from unfold.core.kinds import IndexKind
 from unfold.core.leaves import Constant, Named, label_of
 from unfold.core.node import Node
 from unfold.core.system import System
 from unfold.ops.time.delays import Zeros
 
-At = Mapping[Axis, Index]  # where each axis is read; missing: at its own index
+Reads = Mapping[Axis, Index]  # where each axis is read; missing: at its own index
 
 
-def moved(place: Index | int, at: At) -> Index | int:
+def moved(place: Index | int, at: Reads) -> Index | int:
     """An index where the axes are read at `at`: t - 1 read at t + 1 is t."""
     if isinstance(place, int) or place.axis not in at:
         return place
@@ -71,10 +71,9 @@ def _is_said(place: Index | int, step: Any) -> bool:
     )
 
 
-def written_at(leaf: Node, at: At) -> str:
+def written_at(leaf: Node, at: Reads) -> str:
     """A leaf as written where its axes are read at `at`: `h[t-1]`."""
-    indices = [written(moved(i, at)) for i in places(leaf)]
-    return label_of(leaf) + (f"[{', '.join(indices)}]" if indices else "")
+    return indexed(label_of(leaf), [written(moved(i, at)) for i in places(leaf)])
 
 
 def unrepeated(node: Node) -> Node:

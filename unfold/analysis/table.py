@@ -149,7 +149,7 @@ def build(graph: System, sizes: Mapping[Axis, int]) -> Table:
     for symbol in graph.order:
         if isinstance(symbol.op, Symbol) and symbol not in block_of:
             block_of[symbol] = block_of[graph.definitions[symbol]]
-    reader = _Reader(graph, blocks, block_of, sizes)
+    reader = _Parents(graph, blocks, block_of, sizes)
     columns = [reader.parents(b) for b in blocks]
     widths = np.array([c.shape[1] for c in columns], dtype=np.int32)
     offsets = np.zeros(base + 1, dtype=np.int32)
@@ -171,7 +171,7 @@ def _zeros(nodes: Iterable[Node], sizes: Mapping[Axis, int]) -> list[Node]:
 
 
 @dataclass(frozen=True)
-class _Reader:
+class _Parents:
     """Finds the rows that a node reads, for all indices of its block at once."""
 
     graph: System

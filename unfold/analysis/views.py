@@ -19,7 +19,7 @@ import numpy as np
 from unfold.analysis.instances import Instances, template
 from unfold.analysis.naming import named_bodies, steps_at, unrepeated, written_at, written_places
 from unfold.analysis.table import table_of
-from unfold.core.axis import Axis, Index
+from unfold.core.axis import Axis, Index, indexed
 from unfold.core.dims import Shape
 from unfold.core.errors import UnfoldError, UnknownName
 from unfold.core.key import Key
@@ -50,7 +50,7 @@ class NodeView:
         leaf = self.node if self.symbol is None else self.symbol
         if isinstance(leaf.op, Named):
             return written_at(leaf, {})
-        return self.output or self.op + _steps(self.index)
+        return self.output or indexed(self.op, self.index)
 
     @property
     def op(self) -> str:
@@ -164,7 +164,7 @@ def at_row(
             named = [a for a in symbol.axes if a in made.extents]
             symbol = made.make(symbol, at if steps is None else dict(zip(named, steps, strict=True)))
         node = made.make(node, at)
-    return NodeView(graph, node, index, row, symbol, output + _steps(index) if output else "")
+    return NodeView(graph, node, index, row, symbol, indexed(output, index) if output else "")
 
 
 def _names(graph: System) -> tuple[dict[Node, Node], dict[Node, str]]:
@@ -175,10 +175,6 @@ def _names(graph: System) -> tuple[dict[Node, Node], dict[Node, str]]:
         symbols = {b: s for b, s in base.names.items() if set(b.axes) == set(s.axes)}
         known["view names"] = symbols, {base.outputs[name]: name for name in base.outputs}
     return known["view names"]
-
-
-def _steps(index: tuple[int, ...]) -> str:
-    return f"[{', '.join(map(str, index))}]" if index else ""
 
 
 def view(graph: System, key: Asked) -> NodeView:

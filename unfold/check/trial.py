@@ -16,13 +16,13 @@ from unfold.check.numbers.values import choices, record
 from unfold.check.rules.certificates import HOLD, Certificate, Rule, active, certificate, gaussian
 from unfold.check.rules.fault import Fault, Kind
 from unfold.core.errors import UnfoldError
+from unfold.core.key import unused
 from unfold.core.leaves import Input, Named
 from unfold.core.node import Node
 from unfold.core.system import Wrt, rebuild, rewrite
 from unfold.engine.binding import Binding, bind
 from unfold.graph import Graph
 from unfold.transform import adjoint
-from unfold.transform.simplify import unused
 
 Array = NDArray[Any]
 Gradients = Mapping[str, Array]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from numbers import Number
 
@@ -120,6 +121,16 @@ def written(place: Index | int) -> str:
     name, n = place.axis.name, place.offset
     last = f"{name}.last" + (f" {'+' if n > 0 else '-'} {abs(n)}" if n else "")
     return last if place.kind == IndexKind.LAST else f"{last} - {name}"
+
+
+def indexed(label: str, indices: Iterable[object]) -> str:
+    """A name with indices in brackets, where there are any.
+
+    >>> indexed("h", [3, Axis("t") - 1]), indexed("W", [])
+    ('h[3, t-1]', 'W')
+    """
+    inside = ", ".join(map(str, indices))
+    return f"{label}[{inside}]" if inside else label
 
 
 def mirrored(here: Index) -> Index:

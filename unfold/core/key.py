@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from unfold.core.axis import indexed
 from unfold.core.leaves import Named
 from unfold.core.node import Node
 
@@ -48,7 +49,7 @@ class Key:
         return self if found is None else Key(found[1], tuple(map(int, found[2].split(","))))
 
     def __str__(self) -> str:
-        return f"{self.label}[{', '.join(map(str, self.steps))}]" if self.steps else str(self.label)
+        return indexed(str(self.label), self.steps)
 
 
 def key_of(leaf: Node) -> Key:
@@ -68,3 +69,29 @@ def steps_among(nodes: Mapping[str, Node]) -> dict[str, Key]:
         if key.steps and name.endswith(str(key)):
             found[name] = Key(name.removesuffix(str(key)) + key.label, key.steps)
     return found
+
+
+def unused(name: str, taken: Iterable[str]) -> str:
+    """The name, with primes until it is not taken."""
+    while name in taken:
+        name += "'"
+    return name
+
+
+@dataclass
+class NewNames:
+    """Names beside those that are taken: one for each label, as near as can be to what is wished for.
+
+    >>> new = NewNames({"dh"})
+    >>> new("h", "dh"), new("h", "dh"), new("g", "dg")
+    ("dh'", "dh'", 'dg')
+    """
+
+    taken: set[str]
+    given: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, label: str, wish: str) -> str:
+        if label not in self.given:
+            self.given[label] = unused(wish, self.taken)
+            self.taken.add(self.given[label])
+        return self.given[label]

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from unfold.core.axis import Axis, Index
+from unfold.core.axis import Axis, Index, indexed
 from unfold.core.errors import BadName, DefinitionError, UnfoldError
 from unfold.core.kinds import Dtype, Role
 from unfold.core.node import OPERATIONS, SERVICES, Node, Op, Operators, call
@@ -43,7 +43,7 @@ class Named(Leaf):
     index: tuple[Index | int, ...] = ()
 
     def __str__(self) -> str:
-        return self.label + (f"[{', '.join(map(repr, self.index))}]" if self.index else "")
+        return indexed(self.label, self.index)
 
 
 @dataclass(frozen=True)

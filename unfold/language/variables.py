@@ -13,7 +13,7 @@ from typing import Any, NoReturn, overload
 import numpy as np
 
 from unfold.core import dims
-from unfold.core.axis import Axis, Index, written
+from unfold.core.axis import Axis, Index, indexed, written
 from unfold.core.dims import Dim, Shape, show
 from unfold.core.errors import BadName, DefinitionError, MissingBoundary, Redefined, ShapeMismatch, Undefined
 from unfold.core.kinds import KINDS, IndexKind
@@ -103,7 +103,7 @@ class Var(Operators):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         pattern, where, body = self._pattern(key), caller(), as_node(value)
-        lhs = f"{self.name}[{', '.join(map(repr, pattern))}]" if pattern else self.name
+        lhs = indexed(self.name, pattern)
         for k in pattern:
             if k.kind == IndexKind.BACK or (k.kind == IndexKind.NOW and k.offset):
                 raise DefinitionError(
@@ -175,7 +175,7 @@ class Var(Operators):
         if self.axes:
             raise DefinitionError(
                 f"{self.name} is over {', '.join(a.name for a in self.axes)}: "
-                f"write {self.name}[{', '.join(a.name for a in self.axes)}]"
+                f"write {indexed(self.name, self.axes)}"
             )
         return self[()]
 
@@ -235,7 +235,7 @@ class Var(Operators):
         self, index: Pattern, needed: list[Pattern], missing: list[Pattern], where: str | None
     ) -> NoReturn:
         def lhs(p: Pattern) -> str:
-            return f"{self.name}[{', '.join(map(repr, p))}]" if p else self.name
+            return indexed(self.name, p)
 
         if self._now in missing:
             at = f" ({where})" if where else ""
@@ -252,7 +252,7 @@ class Var(Operators):
         said = [f"{_and(ps)} {'is' if len(ps) == 1 else 'are'} {what}" for ps, what in parts if ps]
         if not given:
             said = [f"nothing defines {'it' if len(missing) == 1 else 'them'}"]
-        write = "; ".join(f"{self.name}[{', '.join(written(k) for k in p)}] = ..." for p in missing)
+        write = "; ".join(f"{indexed(self.name, map(written, p))} = ..." for p in missing)
         raise MissingBoundary(
             f"{lhs(index)} reads {_and([lhs(p) for p in needed])}; {', '.join(said)}: "
             f"write {write} ({where})",

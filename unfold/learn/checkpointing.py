@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from unfold.core.errors import BindingError, NotDifferentiable, UnfoldError
+from unfold.core.key import unused
 from unfold.core.leaves import Input, Symbol, constant
 from unfold.core.node import Node, Op, call
 from unfold.core.op import apply
@@ -33,7 +34,6 @@ from unfold.learn.states import StepBuilder, Stream, only
 from unfold.learn.streaming import causal_axis
 from unfold.ops.time.delays import Size, read_at, size
 from unfold.transform.adjoint import select, with_gradients
-from unfold.transform.simplify import unused
 
 State = dict[str, Any]
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from unfold.analysis.instances import needs
 from unfold.core import dims
 from unfold.core.axis import Axis
+from unfold.core.key import unused
 from unfold.core.kinds import INEXACT
 from unfold.core.leaves import Input, Named, Symbol, constant
 from unfold.core.node import Node, call
@@ -30,7 +31,7 @@ from unfold.graph import Graph
 from unfold.ops.time.delays import Delay, step
 from unfold.transform.adjoint import adjoints, full
 from unfold.transform.forward import tangents
-from unfold.transform.simplify import simplify, unused, with_axes
+from unfold.transform.simplify import simplify, with_axes
 from unfold.transform.truncation import truncate
 
 Array = NDArray[Any]

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from unfold.analysis.causality import furthest
 from unfold.analysis.schedule import edges
 from unfold.core.axis import Axis
 from unfold.core.errors import NotCausal, UnknownName
-from unfold.core.node import Node
 from unfold.core.system import reach
 from unfold.graph import Graph
 from unfold.learn.states import StepBuilder, Stream, depends
@@ -54,26 +54,15 @@ def lookahead(graph: Graph, axis: Axis) -> dict[str, float]:
     """For every output, by how many steps of `axis` it looks ahead (infinity: as far as there
     are steps). An output about the whole sequence is judged as of the sequence so far."""
     inner = depends(graph, axis)
-    ahead: dict[Node, float] = {}
     steps = []
     for e in edges(graph):
         if e.source in inner and axis in e.target.axes:
             causal = e.target.op.name == "cumsum" and not e.target.op.parameters["backward"]
             lag = 0 if causal else dict(e.lags).get(axis, 0)
             steps.append((e.source, e.target, -lag if lag is not None else np.inf))
-    for _ in range(len(inner) + 1):
-        changed = False
-        for u, v, n in steps:
-            need = max(0.0, ahead.get(u, 0.0) + n)
-            if need > ahead.get(v, 0.0):
-                ahead[v], changed = need, True
-        if not changed:
-            break
-    else:
-        ahead = {v: np.inf for v, n in ahead.items() if n}
+    ahead = furthest(steps, dict.fromkeys(graph.order, 0.0), least=0.0)
     return {
-        name: max(ahead.get(u, 0.0) for u in reach([node], graph.inputs_of))
-        for name, node in graph.outputs.items()
+        name: max(ahead[u] for u in reach([node], graph.inputs_of)) for name, node in graph.outputs.items()
     }
 
 

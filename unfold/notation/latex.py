@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from unfold.analysis.naming import At
+from unfold.analysis.naming import Reads
 from unfold.core.axis import Axis, Index
 from unfold.core.kinds import IndexKind, Role
 from unfold.core.node import Node, Op
@@ -175,7 +175,7 @@ class Tex(Writer):
         accent = r"\dot" if role == Role.TANGENT else r"\overline" if wide else r"\bar"
         return f"{accent}{{{self.label(of)}}}"
 
-    def _named(self, node: Node, at: At) -> Steps:
+    def _named(self, node: Node, at: Reads) -> Steps:
         yield from ()
         text = self.leaf_at(node, at)
         return Piece(text, SCRIPT if text.endswith(")}") else ATOM)
@@ -211,14 +211,14 @@ class Tex(Writer):
             return rf"{left} \cdot {right}"
         return left + SIGNS.get(symbol, f" {symbol} ") + right
 
-    def op_multiply(self, node: Node, at: At) -> Steps:
+    def op_multiply(self, node: Node, at: Reads) -> Steps:
         a, b = self.operands(node)
         left = yield a, at
         right = yield b, at
         scalar = not a.shape or not b.shape
         return self.pair("." if scalar else "*", PRODUCT + scalar, left, right)
 
-    def op_divide(self, node: Node, at: At) -> Steps:
+    def op_divide(self, node: Node, at: Reads) -> Steps:
         total, count = node.inputs
         over = total.op.spans
         if total.op.name == "sum" and len(over) == 1 and count.op.parameters.get("axis") == over[0]:
@@ -256,7 +256,7 @@ class Tex(Writer):
     def sliced(self, a: Piece, slices: Sequence[str]) -> Piece:
         return self.subscripted(a, ", ".join(map(dim, slices)))
 
-    def op_extent(self, node: Node, at: At) -> Steps:
+    def op_extent(self, node: Node, at: Reads) -> Steps:
         yield from ()
         text = str(node.op.parameters["dim"])
         return Piece(dim(text), SUM if " " in text else PRODUCT if "*" in text else ATOM)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from unfold.analysis.naming import At, moved, places
+from unfold.analysis.naming import Reads, moved, places
 from unfold.core.axis import Axis, Index
 from unfold.core.kinds import IndexKind
 from unfold.core.leaves import label_of
@@ -96,7 +96,7 @@ class Notation:
         return piece.text.startswith("-")
 
     # ------------------------------------------------------------------ leaves
-    def leaf_at(self, node: Node, at: At) -> str:
+    def leaf_at(self, node: Node, at: Reads) -> str:
         """A leaf as written where its axes are read at `at`."""
         return self.leaf(label_of(node), [self.index(moved(i, at)) for i in places(node)])
 

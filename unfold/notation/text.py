@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from unfold.analysis.arrows import cycles
-from unfold.core.axis import Axis, Index, written
+from unfold.core.axis import Axis, Index, indexed, written
 from unfold.core.dims import show
 from unfold.core.kinds import Dtype
 from unfold.core.leaves import label_of
@@ -44,7 +44,7 @@ class Text(Writer):
     """Python's spelling."""
 
     def leaf(self, label: str, indices: Sequence[str]) -> str:
-        return label + (f"[{', '.join(indices)}]" if indices else "")
+        return indexed(label, indices)
 
     def index(self, place: Index | int) -> str:
         return written(place)

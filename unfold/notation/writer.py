@@ -13,7 +13,7 @@ from collections.abc import Container, Generator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
-from unfold.analysis.naming import At, is_zeros, places, unrepeated
+from unfold.analysis.naming import Reads, is_zeros, places, unrepeated
 from unfold.core.axis import Axis, Index, mirrored
 from unfold.core.kinds import IndexKind, Role
 from unfold.core.leaves import Constant, Named, Symbol, label_of
@@ -24,7 +24,7 @@ from unfold.notation.spelling import ATOM, PRODUCT, SUM, UNARY, Notation, Piece
 from unfold.ops.array.linear import Contract
 from unfold.ops.time.delays import Delay, Place, Reverse, Structural, Zeros
 
-Steps = Generator[tuple[Node, At], Piece, Piece]
+Steps = Generator[tuple[Node, Reads], Piece, Piece]
 
 
 def _is_derivative(node: Node) -> bool:
@@ -55,7 +55,7 @@ class Writer(Notation):
         self.fills: dict[str, Node] = {}
 
     # ------------------------------------------------------------------ the walk
-    def write(self, root: Node, at: At | None = None) -> Piece:
+    def write(self, root: Node, at: Reads | None = None) -> Piece:
         """The formula of a node; parts too deep or too many are elided."""
         stack = [self._rule(root, at or {})]
         left = self.budget
@@ -78,7 +78,7 @@ class Writer(Notation):
                 value = None
                 stack.append(self._rule(named, here))
 
-    def _rule(self, node: Node, at: At) -> Steps:
+    def _rule(self, node: Node, at: Reads) -> Steps:
         rule = getattr(self, f"op_{node.op.name}", None)
         if rule is None and node.op.infix is not None and len(node.inputs) == 2:
             rule = self.binary
@@ -86,37 +86,37 @@ class Writer(Notation):
         return made
 
     # ------------------------------------------------------------------ leaves
-    def _named(self, node: Node, at: At) -> Steps:
+    def _named(self, node: Node, at: Reads) -> Steps:
         yield from ()
         return Piece(self.leaf_at(node, at))
 
     op_input = op_param = op_symbol = op_read = _named
 
-    def op_constant(self, node: Node, at: At) -> Steps:
+    def op_constant(self, node: Node, at: Reads) -> Steps:
         yield from ()
         assert isinstance(node.op, Constant)
         return self.number(node.op.value)
 
-    def op_zeros(self, node: Node, at: At) -> Steps:
+    def op_zeros(self, node: Node, at: Reads) -> Steps:
         yield from ()
         return Piece("0")
 
-    def op_step(self, node: Node, at: At) -> Steps:
+    def op_step(self, node: Node, at: Reads) -> Steps:
         yield from ()
         axis = node.op.parameters["axis"]
         return self.position(at.get(axis, axis.now))
 
-    def op_size(self, node: Node, at: At) -> Steps:
+    def op_size(self, node: Node, at: Reads) -> Steps:
         yield from ()
         return self.position(node.op.parameters["axis"].last)
 
-    def op_extent(self, node: Node, at: At) -> Steps:
+    def op_extent(self, node: Node, at: Reads) -> Steps:
         yield from ()
         dim = str(node.op.parameters["dim"])
         return Piece(dim, SUM if " " in dim else PRODUCT if "*" in dim else ATOM, "*")
 
     # ------------------------------------------------------------------ arithmetic
-    def binary(self, node: Node, at: At) -> Steps:
+    def binary(self, node: Node, at: Reads) -> Steps:
         assert node.op.infix is not None
         symbol, level = node.op.infix
         a, b = self.operands(node)
@@ -133,11 +133,11 @@ class Writer(Notation):
             for u in node.inputs
         ]
 
-    def op_broadcast_to(self, node: Node, at: At) -> Steps:
+    def op_broadcast_to(self, node: Node, at: Reads) -> Steps:
         a = yield unrepeated(node), at
         return self.called(node.op, "broadcast_to", [a], self.parameters(node))
 
-    def op_add(self, node: Node, at: At) -> Steps:
+    def op_add(self, node: Node, at: Reads) -> Steps:
         terms = self.operands(node)
         terms = [u for u in terms if not isinstance(u.op, Zeros)] or terms[:1]
         short = terms if len(terms) <= self.many else [*terms[:3], None, terms[-1]]
@@ -158,13 +158,13 @@ class Writer(Notation):
         assert total is not None
         return total
 
-    def op_negative(self, node: Node, at: At) -> Steps:
+    def op_negative(self, node: Node, at: Reads) -> Steps:
         a = yield node.inputs[0], at
         bare = a.level >= PRODUCT and not self.is_negative(a)
         text = a.text if bare else self.brackets(a.text)
         return Piece("-" + text, min(UNARY, a.level) if bare else UNARY, a.symbol if bare else "")
 
-    def op_divide(self, node: Node, at: At) -> Steps:
+    def op_divide(self, node: Node, at: Reads) -> Steps:
         total, count = node.inputs
         over = total.op.spans
         if total.op.name == "sum" and len(over) == 1 and count.op.parameters.get("axis") == over[0]:
@@ -173,24 +173,24 @@ class Writer(Notation):
             return self.mean(a, over[0])
         return (yield from self.binary(node, at))
 
-    def op_power(self, node: Node, at: At) -> Steps:
+    def op_power(self, node: Node, at: Reads) -> Steps:
         a, b = self.operands(node)
         base = yield a, at
         exponent = yield b, at
         return self.raised(base, exponent)
 
-    def op_square(self, node: Node, at: At) -> Steps:
+    def op_square(self, node: Node, at: Reads) -> Steps:
         a = yield node.inputs[0], at
         return self.raised(a, Piece("2"))
 
-    def op_where(self, node: Node, at: At) -> Steps:
+    def op_where(self, node: Node, at: Reads) -> Steps:
         pieces = []
         for u in self.operands(node):
             pieces.append((yield u, at))
         return self.chosen(*pieces)
 
     # ------------------------------------------------------------------ products
-    def op_contract(self, node: Node, at: At) -> Steps:
+    def op_contract(self, node: Node, at: Reads) -> Steps:
         assert isinstance(node.op, Contract)
         pieces = []
         for u in node.inputs:
@@ -206,13 +206,13 @@ class Writer(Notation):
         sides = [self.transposed(pieces[k]) if turned else pieces[k] for k, turned in form]
         return self.pair("@", self.matrix_level, *sides)
 
-    def op_transpose(self, node: Node, at: At) -> Steps:
+    def op_transpose(self, node: Node, at: Reads) -> Steps:
         if node.op.parameters["order"] != (1, 0):
             return (yield from self.generic(node, at))
         return self.transposed((yield node.inputs[0], at))
 
     # ------------------------------------------------------------------ along an axis
-    def along(self, node: Node, at: At) -> Steps:
+    def along(self, node: Node, at: Reads) -> Steps:
         """An operation over dimensions or along an axis, whose index is bound by it."""
         op = node.op
         assert isinstance(op, Along)
@@ -228,12 +228,12 @@ class Writer(Notation):
     op_sum = op_max = op_logsumexp = op_softmax = op_log_softmax = op_cumsum = op_argmax = along
 
     # ------------------------------------------------------------------ entries
-    def op_narrow(self, node: Node, at: At) -> Steps:
+    def op_narrow(self, node: Node, at: Reads) -> Steps:
         base, slices = narrowed(node)
         a = yield base, at
         return self.sliced(a, spelled_slices(base, slices))
 
-    def op_reshape(self, node: Node, at: At) -> Steps:
+    def op_reshape(self, node: Node, at: Reads) -> Steps:
         base, slices = narrowed(node.inputs[0])
         single = {d for d, s in slices.items() if is_single(s)}
         kept = tuple(n for d, n in enumerate(node.inputs[0].shape) if d - len(base.shape) not in single)
@@ -242,13 +242,13 @@ class Writer(Notation):
         a = yield base, at
         return self.sliced(a, spelled_slices(base, slices, single))
 
-    def op_take(self, node: Node, at: At) -> Steps:
+    def op_take(self, node: Node, at: Reads) -> Steps:
         a = yield node.inputs[0], at
         i = yield node.inputs[1], at
         return self.subscripted(a, i.text)
 
     # ------------------------------------------------------------------ moves along an axis
-    def op_delay(self, node: Node, at: At) -> Steps:
+    def op_delay(self, node: Node, at: Reads) -> Steps:
         op, (source, *ends) = node.op, node.inputs
         assert isinstance(op, Delay)
         here = at.get(op.axis, op.axis.now)
@@ -272,7 +272,7 @@ class Writer(Notation):
             )
         return self.pair("<=", 5, self.position(here), self.position(op.axis.last + (op.lag + m)))
 
-    def _continues(self, op: Delay, source: Node, ends: Sequence[Node], at: At) -> bool:
+    def _continues(self, op: Delay, source: Node, ends: Sequence[Node], at: Reads) -> bool:
         """Whether the shifted formula says by itself what lies outside 1..T."""
         leaf = self.names.get(source, source)
         if ends and not all(map(is_zeros, ends)):
@@ -299,12 +299,12 @@ class Writer(Notation):
         forms = (tuple(end if i == op.axis.now else i for i in here) for end in ends)
         return all((label_of(symbol), form) not in self.defined for form in forms)
 
-    def op_at(self, node: Node, at: At) -> Steps:
+    def op_at(self, node: Node, at: Reads) -> Steps:
         op = node.op
         assert isinstance(op, Structural)
         return (yield node.inputs[0], {**at, op.axis: op.parameters["index"]})
 
-    def op_place(self, node: Node, at: At) -> Steps:
+    def op_place(self, node: Node, at: Reads) -> Steps:
         op = node.op
         assert isinstance(op, Place)
         inner = yield node.inputs[0], {a: i for a, i in at.items() if a != op.axis}
@@ -312,13 +312,13 @@ class Writer(Notation):
         condition = self.pair("==", 5, self.position(here), self.position(op.index))
         return self.chosen(condition, inner, Piece("0"))
 
-    def op_reverse(self, node: Node, at: At) -> Steps:
+    def op_reverse(self, node: Node, at: Reads) -> Steps:
         op = node.op
         assert isinstance(op, Reverse)
         return (yield node.inputs[0], {**at, op.axis: mirrored(at.get(op.axis, op.axis.now))})
 
     # ------------------------------------------------------------------ everything else
-    def generic(self, node: Node, at: At) -> Steps:
+    def generic(self, node: Node, at: Reads) -> Steps:
         args: list[Piece] = []
         for k, u in enumerate(node.inputs):
             if len(node.inputs) > self.many and 3 <= k < len(node.inputs) - 1:

@@ -14,7 +14,7 @@ from itertools import product
 from unfold.core.axis import Axis, Index
 from unfold.core.dims import show
 from unfold.core.errors import NotDifferentiable, UnknownName
-from unfold.core.key import steps_among
+from unfold.core.key import NewNames, steps_among
 from unfold.core.kinds import INEXACT, Dtype, Role
 from unfold.core.leaves import Named, Symbol, constant, label_of
 from unfold.core.node import Node, call
@@ -23,7 +23,7 @@ from unfold.core.signature import signature
 from unfold.core.system import G, System, Wrt, reach
 from unfold.ops.array.reduction import Sum
 from unfold.ops.time.delays import Structural, size, zeros
-from unfold.transform.simplify import simplify, unused, with_axes
+from unfold.transform.simplify import simplify, with_axes
 
 
 def grad(graph: G, of: str, wrt: Wrt = None) -> G:
@@ -95,14 +95,12 @@ def adjoints(
     taken = (
         {s.op.label for s in graph.order if isinstance(s.op, Symbol)} | set(graph.params) | set(graph.inputs)
     )
-    fresh: dict[Node, Node] = {}
-    labels: dict[str, str] = {}
-    for s in graph.order:
-        if isinstance(s.op, Symbol) and s in active:
-            if s.op.label not in labels:
-                labels[s.op.label] = label = unused("d" + s.op.label, taken)
-                taken.add(label)
-            fresh[s] = sibling(s, labels[s.op.label], Role.ADJOINT, along)
+    new = NewNames(taken)
+    fresh = {
+        s: sibling(s, new(s.op.label, "d" + s.op.label), Role.ADJOINT, along)
+        for s in graph.order
+        if isinstance(s.op, Symbol) and s in active
+    }
     parts: dict[Node, list[Node]] = {node: [ct] for node, ct in seeds.items()}
     for s, ds in fresh.items():
         body = graph.definitions[s]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from unfold.core.axis import Axis
 from unfold.core.errors import NotDifferentiable
-from unfold.core.key import steps_among
+from unfold.core.key import NewNames, steps_among, unused
 from unfold.core.kinds import INEXACT, Role
 from unfold.core.leaves import Input, Named, Symbol
 from unfold.core.node import Node, Op, call
@@ -20,7 +20,7 @@ from unfold.core.signature import signature
 from unfold.core.system import G, System, Wrt, postorder, reach
 from unfold.ops.time.delays import size, zeros
 from unfold.transform.adjoint import adjoints, by_name, full, grad, select, sibling
-from unfold.transform.simplify import simplify, unused, with_axes
+from unfold.transform.simplify import simplify, with_axes
 
 
 def jvp(graph: G, of: str | Iterable[str] | None = None, wrt: Wrt = None) -> G:
@@ -33,21 +33,31 @@ def jvp(graph: G, of: str | Iterable[str] | None = None, wrt: Wrt = None) -> G:
     >>> float(g(w=2.0, x=3.0, x_dot=1.0).y_dot)
     12.0
     """
-    sources = select(graph, wrt)
+    return _with_tangents(graph, of, select(graph, wrt))[0]
+
+
+def _with_tangents(
+    graph: G, of: str | Iterable[str] | None, sources: Mapping[str, Node]
+) -> tuple[G, dict[str, str]]:
+    """The outputs and their tangents, and what the tangent of each output is called."""
     chosen = list(graph.outputs) if of is None else [of] if isinstance(of, str) else list(of)
     seeds = {node: _tangent_input(graph, node) for node in sources.values()}
     tangent, definitions = tangents(graph, seeds)
     outputs: dict[str, Node] = {}
+    axes: dict[str, tuple[Axis, ...]] = {}
+    dots: dict[str, str] = {}
     for name in chosen:
         outputs[name] = node = graph.output(name)
+        axes[name] = node.axes
         if node.dtype in INEXACT:
-            outputs[unused(name + "_dot", graph.outputs)] = full(tangent.get(node), node)
+            dots[name] = dot = unused(name + "_dot", graph.outputs)
+            outputs[dot], axes[dot] = full(tangent.get(node), node), node.axes
         elif of is not None:
             raise NotDifferentiable(f"the output {name!r} is {node.dtype} data; it has no tangent")
-    axes = {n: graph.outputs[n.removesuffix("_dot") if n not in graph.outputs else n].axes for n in outputs}
     definitions = {**dict(graph.definitions), **definitions}
     given = signature(graph) | signature(System({str(u.op): u for u in seeds.values()}, {}))
-    return with_axes(simplify(graph.remade(outputs, definitions, given), inline=definitions), axes)
+    joint = simplify(graph.remade(outputs, definitions, given), inline=definitions)
+    return with_axes(joint, axes), dots
 
 
 def hvp(graph: G, of: str, wrt: Wrt = None) -> G:
@@ -61,8 +71,9 @@ def hvp(graph: G, of: str, wrt: Wrt = None) -> G:
     [6.0, 12.0]
     """
     sources = select(graph, wrt)
-    both = jvp(grad(graph, of, wrt), wrt=list(sources))
-    outputs = {name: both.output(name + "_dot") for name in sources}
+    gradient = grad(graph, of, wrt)
+    both, dots = _with_tangents(gradient, None, select(gradient, list(sources)))
+    outputs = {name: both.output(dots[name]) for name in sources}
     return graph.remade(outputs, both.definitions, signature(both), steps_among(sources))
 
 
@@ -81,17 +92,15 @@ def tangents(
     active = reach(seeds, lambda n: [u for u in graph.users.get(n, ()) if u.dtype in INEXACT])
     taken = {u.op.label for u in graph.order if isinstance(u.op, Named)}
     taken |= {u.op.label for u in seeds.values() if isinstance(u.op, Named)}
-    labels: dict[str, str] = {}
+    new = NewNames(taken)
     result = dict(seeds)
     fresh: dict[Node, Node] = {}
     for node in graph.order:
         if node in seeds or node not in active:
             continue
         if isinstance(node.op, Symbol):
-            if node.op.label not in labels:
-                labels[node.op.label] = unused(node.op.label + "_dot", taken)
-                taken.add(labels[node.op.label])
-            fresh[node] = result[node] = sibling(node, labels[node.op.label], Role.TANGENT, along)
+            label = new(node.op.label, node.op.label + "_dot")
+            fresh[node] = result[node] = sibling(node, label, Role.TANGENT, along)
             continue
         pieces = [result.get(u) for u in node.inputs]
         tangent = _tangent(node.op, pieces, by_name(graph, node), [by_name(graph, u) for u in node.inputs])

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from unfold.core.axis import Axis
+from unfold.core.key import NewNames
 from unfold.core.leaves import Constant, Named, Symbol
 from unfold.core.node import Node, call
 from unfold.core.op import Along, apply
@@ -94,22 +95,13 @@ def with_axes(graph: G, axes: Mapping[str, tuple[Axis, ...]]) -> G:
     if all(wanted[name] == node.axes for name, node in graph.outputs.items()):
         return graph
     outputs, definitions = dict(graph.outputs), dict(graph.definitions)
-    taken = {n.op.label for n in graph.order if isinstance(n.op, Named)}
+    new = NewNames({n.op.label for n in graph.order if isinstance(n.op, Named)})
     for name, node in graph.outputs.items():
         if wanted[name] != node.axes:
-            label = unused(name, taken)
-            taken.add(label)
             index = tuple(a.now for a in wanted[name])
-            outputs[name] = Node(Symbol(label, index), (), wanted[name], node.shape, node.dtype)
+            outputs[name] = Node(Symbol(new(name, name), index), (), wanted[name], node.shape, node.dtype)
             definitions[outputs[name]] = node
     return graph.remade(outputs, definitions, graph.spare)
-
-
-def unused(name: str, taken: Iterable[str]) -> str:
-    """The name, with primes until it is not taken."""
-    while name in taken:
-        name += "'"
-    return name
 
 
 def _improve(node: Node) -> Node:

@@ -18,8 +18,6 @@ from unfold.core.system import G, rebuild, rewrite
 from unfold.ops.array.reduction import Collect, Pick
 from unfold.ops.time.delays import At, sources
 
-Steps = Mapping[Axis, int]
-
 
 def unfold(graph: G, sizes: Mapping[str, int]) -> G:
     """The graph with the named axes written out: `unfold(g, {"t": 4})`.

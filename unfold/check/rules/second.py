@@ -16,6 +16,7 @@ from unfold.check.numbers.oracle import allowed
 from unfold.check.numbers.rounding import Nudge, furthest, nudges
 from unfold.check.numbers.values import choices, record
 from unfold.check.rules.certificates import full_shape, gaussian
+from unfold.core.key import unused
 from unfold.core.leaves import Input
 from unfold.core.node import Node, call
 from unfold.core.signature import by_label
@@ -23,7 +24,6 @@ from unfold.core.system import Wrt
 from unfold.engine.binding import Array, Binding, bind
 from unfold.graph import Graph
 from unfold.transform import adjoint
-from unfold.transform.simplify import unused
 
 PRODUCT = "<v, dL>"
 

@@ -13,13 +13,13 @@ from unfold.check.numbers.oracle import SLACK
 from unfold.check.numbers.values import record
 from unfold.check.rules.certificates import full_shape
 from unfold.check.why.reverse_mode import EngineFault
+from unfold.core.key import unused
 from unfold.core.leaves import Input
 from unfold.core.node import Node
 from unfold.core.signature import by_label
 from unfold.engine.binding import Binding
 from unfold.graph import Graph
 from unfold.transform import adjoint
-from unfold.transform.simplify import unused
 
 Array = NDArray[Any]
 
