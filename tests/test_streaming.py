@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import unfold as uf
 from unfold import systems
 from unfold.core.errors import BindingError, NotCausal, UnknownName
-from unfold.learn.streaming import lookahead, stream
+from unfold.learn.streaming import steps_ahead, stream
 
 SIZES = {"input": 3, "hidden": 4, "classes": 5}
 
@@ -117,7 +117,7 @@ def test_an_output_that_looks_ahead_is_refused_with_the_number_of_steps():
     x[t.last + 2] = 0
     a[t] = x[t + 2] + x[t + 1]
     g = uf.graph(a=a, x=x[t] * 2)
-    assert lookahead(g, t) == {"a": 2, "x": 0}
+    assert steps_ahead(g, t) == {"a": 2, "x": 0}
     with pytest.raises(NotCausal, match=r"a looks ahead along t \(2 steps\)") as error:
         stream(g)
     assert (error.value.output, error.value.lookahead) == ("a", 2)

@@ -3,15 +3,14 @@ the values it reads. Slow, obvious, and what every other backend is compared wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from unfold.analysis.instances import needs
+from unfold.analysis.instances import Steps, needs
 from unfold.core import dims
-from unfold.core.axis import Axis
 from unfold.core.errors import UnfoldError
 from unfold.core.leaves import Input, Param, Symbol
 from unfold.core.node import Node
@@ -19,8 +18,6 @@ from unfold.core.op import Along
 from unfold.core.system import System
 from unfold.engine.binding import Array, Binding
 from unfold.ops.time.delays import Size, Step, Structural, Zeros
-
-At = Mapping[Axis, int]
 
 
 class Reference:
@@ -33,9 +30,9 @@ class Reference:
     def shape(self, node: Node) -> tuple[int, ...]:
         return tuple(dims.evaluate(d, self.bound.sizes) for d in node.shape)
 
-    def value(self, node: Node, at: At) -> Array:
+    def value(self, node: Node, at: Steps) -> Array:
         """The value of a node at an index, by demand (an explicit stack: no recursion)."""
-        stack: list[tuple[Node, At]] = [(node, at)]
+        stack: list[tuple[Node, Steps]] = [(node, at)]
         asked: set[tuple[Node, tuple[int, ...]]] = set()
         while stack:
             n, here = stack[-1]
@@ -55,10 +52,10 @@ class Reference:
                 stack.extend(missing)
         return self.values[self.key(node, at)]
 
-    def key(self, node: Node, at: At) -> tuple[Node, tuple[int, ...]]:
+    def key(self, node: Node, at: Steps) -> tuple[Node, tuple[int, ...]]:
         return node, tuple(at[a] for a in node.axes)
 
-    def whole(self, node: Node, at: At | None = None, like: Node | None = None) -> Array:
+    def whole(self, node: Node, at: Steps | None = None, like: Node | None = None) -> Array:
         """The value over all steps of its axes (or of those of `like`) but the ones in `at`:
         an array (T, ..., *shape) that is the caller's own."""
         fixed = at or {}
@@ -69,7 +66,7 @@ class Reference:
             out[place] = self.value(node, {**fixed, **{a: i + 1 for a, i in zip(axes, place, strict=True)}})
         return out
 
-    def _compute(self, node: Node, at: At, values: list[Array]) -> Array:
+    def _compute(self, node: Node, at: Steps, values: list[Array]) -> Array:
         op, shape = node.op, self.shape(node)
         if isinstance(op, Input | Param):
             return np.asarray(self.bound.leaf(node)[tuple(at[a] - 1 for a in node.axes)])
@@ -84,7 +81,7 @@ class Reference:
         dtype = self.bound.dtype_of(node.dtype)
         return np.broadcast_to(np.asarray(value).astype(dtype, copy=False), shape)
 
-    def _apply(self, node: Node, at: At, values: list[Array]) -> Any:
+    def _apply(self, node: Node, at: Steps, values: list[Array]) -> Any:
         op = node.op.at_sizes(self.bound.sizes)
         if not op.spans:
             return op.forward(np, *values)

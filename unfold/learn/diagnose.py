@@ -10,8 +10,9 @@ report.bad                  # the first NaN or infinity, with the chain that led
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from unfold.core.system import Wrt, reach, rebuild, rewrite
 from unfold.engine.binding import bind
 from unfold.engine.run import Bad, Run
 from unfold.graph import Graph
+from unfold.learn.states import name_of
 from unfold.ops.time.delays import Delay, step
 from unfold.transform.adjoint import adjoints, full
 from unfold.transform.forward import tangents
@@ -50,6 +52,17 @@ class Link:
         return f"{self.text} in [{self.low:.3g}, {self.high:.3g}]"
 
 
+class Health(StrEnum):
+    """What becomes of a gradient on its way back; equal to its text."""
+
+    HEALTHY = "healthy"
+    VANISHING = "vanishing"
+    EXPLODING = "exploding"
+    NOT_FINITE = "not finite"
+
+    __repr__ = str.__repr__
+
+
 @dataclass(frozen=True)
 class Diagnosis:
     """The findings, as data (see the module) and, by `print`, in words."""
@@ -62,19 +75,20 @@ class Diagnosis:
     chain: Sequence[Link]
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Health:
         """ "not finite", "vanishing", "exploding" or "healthy": what becomes of a gradient on its
         way back, judged by the growth per step of the state's Jacobians."""
         if self.bad is not None:
-            return "not finite"
+            return Health.NOT_FINITE
         if not self.jacobians.size:
-            return "healthy"
+            return Health.HEALTHY
         if np.sum(np.log10(np.maximum(self.jacobians, 1e-300))) < -3:
-            return "vanishing"
+            return Health.VANISHING
         exploding = any(
             len(n) and (n[0] > 1e3 * n[-1] > 0 or n[-1] > 1e3 * n[0] > 0) for n in self.norms.values()
         )
-        return "exploding" if exploding and np.exp(np.mean(np.log(self.jacobians))) > 1 else "healthy"
+        growing = np.exp(np.mean(np.log(self.jacobians))) > 1
+        return Health.EXPLODING if exploding and growing else Health.HEALTHY
 
     def __str__(self) -> str:
         lines = [f"gradient of {self.of}: {self.verdict}"]
@@ -130,7 +144,7 @@ class Look:
         ops = [(d, d.op) for d in recurrences(graph)]
         self.axis = next((op.axis for _, op in ops if isinstance(op, Delay)), None)
         self.loops = {d: op for d, op in ops if isinstance(op, Delay) and op.axis == self.axis}
-        self.variables = {_label(graph, d.inputs[0]): _symbol(graph, d.inputs[0]) for d in self.loops}
+        self.variables = {name_of(graph, d.inputs[0]): _symbol(graph, d.inputs[0]) for d in self.loops}
 
     @property
     def steps(self) -> int:
@@ -180,21 +194,30 @@ class Look:
             Graph(sources, self.graph.definitions),
             lambda n, inputs: given[n] if n in given else rebuild(n, inputs),
         )
-        slots = [(s, m) for s in sources.values() for m in range(1, 1 + max(g for u, g in reads if u is s))]
-        counts = [int(np.prod([dims.evaluate(d, self.bound.sizes) for d in s.shape])) for s, _ in slots]
-        ends = np.cumsum([0, *counts])
-        rows = {slot: np.arange(ends[i], ends[i + 1]) for i, slot in enumerate(slots)}
+        rows, size = self.rows(reads)
         out: Array = np.zeros(0)
         for key, d in reads.items():
             blocks = self.jacobian(opened, given[d], before)
             for name, s in sources.items():
                 block = blocks[name]
-                out = out if out.size else np.zeros((*block.shape[:-2], ends[-1], ends[-1]))
+                out = out if out.size else np.zeros((*block.shape[:-2], size, size))
                 out[..., rows[s, 1][:, None], rows[key]] = block
-        for s, m in slots:
+        for s, m in rows:
             if m > 1:
                 out[..., rows[s, m], rows[s, m - 1]] = 1.0
         return out[::-1] if back else out
+
+    def rows(self, reads: Collection[tuple[Node, int]]) -> tuple[dict[tuple[Node, int], Array], int]:
+        """Where each value of the state lies in it, by how many steps ago it was: up to the
+        longest read of it; and the size of the state."""
+        rows: dict[tuple[Node, int], Array] = {}
+        end = 0
+        for s in dict.fromkeys(s for s, _ in reads):
+            count = int(np.prod([dims.evaluate(d, self.bound.sizes) for d in s.shape]))
+            for m in range(1, 1 + max(lag for u, lag in reads if u is s)):
+                rows[s, m] = np.arange(end, end + count)
+                end += count
+        return rows, end
 
     def opened(self, delays: Iterable[Node]) -> tuple[dict[Node, Node], dict[str, Array]]:
         """Inputs in the place of delays, and their values: the loops, cut open."""
@@ -271,11 +294,6 @@ def _over(graph: Graph, node: Node) -> set[Axis]:
 
 def _symbol(graph: Graph, node: Node) -> Node:
     return node if isinstance(node.op, Symbol) else graph.names.get(node, node)
-
-
-def _label(graph: Graph, node: Node) -> str:
-    op = _symbol(graph, node).op
-    return op.label if isinstance(op, Named) else op.name
 
 
 # ---------------------------------------------------------------------- not a number

@@ -77,6 +77,12 @@ def depends(graph: Graph, axis: Axis) -> set[Node]:
     return reach(here, lambda n: graph.users.get(n, ()))
 
 
+def name_of(graph: Graph, node: Node) -> str:
+    """What the node, or the variable that it defines, is called; else its operation."""
+    op = graph.names.get(node, node).op
+    return op.label if isinstance(op, Named) else op.name
+
+
 def only(graph: Graph, arrays: Mapping[str, Any], known: frozenset[str] | None) -> dict[str, Any]:
     """Those arrays that a graph takes; raises for a name that none would take."""
     for name in arrays:
@@ -180,7 +186,7 @@ class StepBuilder:
             return node
         if node not in self.done:
             written = isinstance(node.op, Named) and not node.axes  # h[0] is not h
-            name = self.fresh(str(node.op) if written else self.label(node))
+            name = self.fresh(str(node.op) if written else name_of(self.graph, node))
             self.first[name] = node
             self.done[node] = Node(Input(name), (), node.axes, node.shape, node.dtype, node.where)
         return self.done[node]
@@ -194,7 +200,7 @@ class StepBuilder:
             value = boundary[m] if boundary else None
             key = (source, m, value)
             if key not in self.registers:
-                name = self.fresh(f"{self.label(source)}[{self.axis.name}-{m + 1}]")
+                name = self.fresh(f"{name_of(self.graph, source)}[{self.axis.name}-{m + 1}]")
                 self.registers[key] = self.state(name, node, value)
                 self.remember(name, source, [*states, self.registers[key]])
             states.append(self.registers[key])
@@ -224,7 +230,7 @@ class StepBuilder:
             raise self.refuse(node)
         here = self.here(op, x)
         start: Any = -np.inf if op.name == "max" else np.zeros((), _NUMPY[node.dtype])
-        name = self.fresh(f"{op.name} {self.label(node.inputs[0])}")
+        name = self.fresh(f"{op.name} {name_of(self.graph, node.inputs[0])}")
         before = self.state(name, node, call("broadcast_to", constant(start), node.shape))
         out = call("maximum", before, here) if op.name == "max" else before + here
         self.after[name] = self.last(out)
@@ -269,10 +275,6 @@ class StepBuilder:
         return node
 
     # ------------------------------------------------------------------ names
-    def label(self, node: Node) -> str:
-        op = self.graph.names.get(node, node).op
-        return op.label if isinstance(op, Named) else op.name
-
     def fresh(self, name: str) -> str:
         while name in self.taken or name in self.first:
             name += "'"

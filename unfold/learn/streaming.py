@@ -37,7 +37,7 @@ def stream(graph: Graph, *outputs: str, over: str | None = None) -> Stream:
 def causal_axis(graph: Graph, over: str | None) -> Axis:
     """The axis to go along; raises `NotCausal` where an output needs a later step."""
     axis = _axis(graph, over)
-    lead = lookahead(graph, axis)
+    lead = steps_ahead(graph, axis)
     for name, steps in lead.items():
         if steps > 0:
             far = f"{steps:.0f} step{'s' if steps > 1 else ''}" if steps < np.inf else "without end"
@@ -50,9 +50,10 @@ def causal_axis(graph: Graph, over: str | None) -> Axis:
     return axis
 
 
-def lookahead(graph: Graph, axis: Axis) -> dict[str, float]:
-    """For every output, by how many steps of `axis` it looks ahead (infinity: as far as there
-    are steps). An output about the whole sequence is judged as of the sequence so far."""
+def steps_ahead(graph: Graph, axis: Axis) -> dict[str, float]:
+    """For every output, by how many steps of `axis` it comes too late if every value is computed
+    at its own step (infinity: as far as there are steps). An output about the whole sequence is
+    judged as of the sequence so far. (`graph.lookahead` says what an output needs in principle.)"""
     inner = depends(graph, axis)
     steps = []
     for e in edges(graph):

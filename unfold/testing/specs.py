@@ -159,37 +159,56 @@ class _Script:
 
     def write(self, expr: Expr) -> Node:
         head, *rest = expr
-        if head in ("x", "z"):
-            source = self.x if head == "x" else self.z
-            read: Node = source if self.t is None else source[self.t - rest[0]]
-            return read
-        if head == "read":
-            assert self.t is not None
-            return self.variables[rest[0]][self.t - rest[1]]  # type: ignore[no-any-return]
-        if head in ("last", "first", "back"):
-            assert self.t is not None
-            where = {"last": self.t.last, "first": 1, "back": self.t.last + 1 - self.t}[head]
-            return self.variables[rest[0]][where]  # type: ignore[no-any-return]
-        if head == "param":
-            return self.param(*([self.size] if rest[0] else []))
-        if head == "number":
-            return constant(rest[0])
-        if head == "step":
-            return 0.1 * call("step", self.t)
-        if head == "matvec":
-            return self.param(self.size, self.size) @ self.write(rest[0])
-        if head == "over":
-            return call(rest[0], self.write(rest[1]), over=self.t)
-        if head == "where":
-            a, b = self.write(rest[0]), self.write(rest[1])
-            return call("where", call("less", 0, a), a, b)
-        if head == "dot":
-            return call("sum", self.write(rest[0]) * self.write(rest[1]))
-        return call(head, *(self.write(r) for r in rest))
+        own = getattr(self, f"_{head}", None)
+        node: Node = own(*rest) if own is not None else call(head, *(self.write(r) for r in rest))
+        return node
+
+    def _x(self, lag: int) -> Any:
+        return self.x if self.t is None else self.x[self.t - lag]
+
+    def _z(self, lag: int) -> Any:
+        return self.z if self.t is None else self.z[self.t - lag]
+
+    def _read(self, k: int, lag: int) -> Any:
+        assert self.t is not None
+        return self.variables[k][self.t - lag]
+
+    def _last(self, k: int) -> Any:
+        assert self.t is not None
+        return self.variables[k][self.t.last]
+
+    def _first(self, k: int) -> Any:
+        return self.variables[k][1]
+
+    def _back(self, k: int) -> Any:
+        assert self.t is not None
+        return self.variables[k][self.t.last + 1 - self.t]
+
+    def _param(self, vector: bool) -> Node:
+        return self.param(*([self.size] if vector else []))
+
+    def _number(self, value: float) -> Node:
+        return constant(value)
+
+    def _step(self) -> Node:
+        return 0.1 * call("step", self.t)
+
+    def _matvec(self, x: Expr) -> Node:
+        return self.param(self.size, self.size) @ self.write(x)
+
+    def _over(self, operation: str, x: Expr) -> Node:
+        return call(operation, self.write(x), over=self.t)
+
+    def _where(self, x: Expr, y: Expr) -> Node:
+        a, b = self.write(x), self.write(y)
+        return call("where", call("less", 0, a), a, b)
+
+    def _dot(self, x: Expr, y: Expr) -> Node:
+        return call("sum", self.write(x) * self.write(y))
 
 
 @build.register
-def _(spec: SystemSpec) -> Built:
+def _system(spec: SystemSpec) -> Built:
     writer = _Script(spec.size)
     t = writer.t = axis("t")
     writer.x, writer.z = input("x", spec.size, over=t), input("z", over=t)
@@ -242,7 +261,7 @@ def _shapes(graph: Graph) -> dict[str, Callable[[int], tuple[int, ...]]]:
 
 
 @build.register
-def _(spec: ExpressionSpec) -> Built:
+def _expression(spec: ExpressionSpec) -> Built:
     writer = _Script(spec.size)
     writer.x, writer.z = param("x", spec.size), param("z")
     value = writer.write(spec.body)
@@ -251,7 +270,7 @@ def _(spec: ExpressionSpec) -> Built:
 
 
 @build.register
-def _(spec: OpCall) -> Built:
+def _op_call(spec: OpCall) -> Built:
     example = examples(spec.name)[spec.which]
     shapes = spec.shapes if spec.shapes is not None else tuple(g.shape for g in example.given)
     leaves = [input(n, *s, dtype=g.kind) for n, s, g in zip("abcdef", shapes, example.given, strict=False)]
@@ -276,7 +295,7 @@ def _(spec: OpCall) -> Built:
 
 
 @build.register
-def _(spec: IllegalSpec) -> Built:
+def _illegal(spec: IllegalSpec) -> Built:
     t = axis("t")
     largest = max([1, *(abs(lag) for _, _, lag in spec.reads)])
     names = [var(f"v{k}", over=t) for k in range(spec.variables + spec.decoys)]

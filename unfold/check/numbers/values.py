@@ -7,12 +7,13 @@ Nodes on no cycle are computed for all steps in one call, loops step by step, in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
 import numpy as np
 
+from unfold.analysis.instances import Steps
 from unfold.analysis.schedule import Loop, schedule
 from unfold.check.numbers.rounding import Nudge
 from unfold.core import dims
@@ -24,8 +25,7 @@ from unfold.engine.binding import Array, Binding
 from unfold.graph import Graph
 from unfold.ops.time.delays import Size, Step, Structural, Zeros
 
-At = Mapping[Axis, int]
-EVERYWHERE: At = {}
+EVERYWHERE: Steps = {}
 Constraint = tuple[tuple[tuple[Axis, int], ...], int]
 
 
@@ -53,7 +53,7 @@ class NodeFunction:
         self.joins = not isinstance(self.op, Elementwise) and node.op.name not in ("contract", "take")
         self.dtype = bound.dtype_of(node.dtype)
 
-    def __call__(self, operands: Sequence[Array], at: At = EVERYWHERE) -> Any:
+    def __call__(self, operands: Sequence[Array], at: Steps = EVERYWHERE) -> Any:
         """The value over the axes that are not fixed; broadcasts to (sizes, shape)."""
         node, op = self.node, self.op
         if isinstance(op, Structural):
@@ -105,7 +105,7 @@ class NodeFunction:
         lead = np.broadcast_shapes(*(x.shape[:n] for x in arrays))
         return [np.broadcast_to(x, (*lead, *x.shape[n:])) for x in arrays]
 
-    def _leaf(self, at: At) -> Any:
+    def _leaf(self, at: Steps) -> Any:
         op = self.op
         if isinstance(op, Input | Param):
             return read(self.bound.leaf(self.node), self.node, at)
@@ -117,7 +117,7 @@ class NodeFunction:
             return self.bound.extents[op.axis]
         return 0 if isinstance(op, Zeros) else op.forward(np)
 
-    def _move(self, op: Structural, operands: Sequence[Array], at: At) -> Any:
+    def _move(self, op: Structural, operands: Sequence[Array], at: Steps) -> Any:
         axis, inputs = op.axis, self.node.inputs
         size = self.bound.extents[axis]
         if axis not in self.axes:
@@ -152,7 +152,7 @@ class NodeFunction:
         return x.reshape((*sizes, *x.shape[len(own) :]))
 
 
-def read(x: Array, u: Node, at: At) -> Array:
+def read(x: Array, u: Node, at: Steps) -> Array:
     """An array over the axes of `u`, at the given steps."""
     if not at:
         return x
@@ -251,7 +251,7 @@ class _Recorder:
                 for at in self._points([(k.direction, n + k.offsets[item]) for k, n in around]):
                     self._compute(item, at)
 
-    def _compute(self, node: Node, at: At) -> None:
+    def _compute(self, node: Node, at: Steps) -> None:
         if node in self._given:
             return
         here = tuple(at[a] - 1 if a in at else slice(None) for a in node.axes)
@@ -263,7 +263,7 @@ class _Recorder:
             return
         self.values[node][here] = self._kernels[node]([self.values[u] for u in node.inputs], at)
 
-    def _points(self, constraints: Sequence[Constraint]) -> Iterator[At]:
+    def _points(self, constraints: Sequence[Constraint]) -> Iterator[Steps]:
         """The steps, over the axes of the enclosing loops, at which all of them stand."""
         at: dict[Axis, int] = {}
         for direction, value in constraints:
