@@ -12,8 +12,8 @@ from test_mutants import EXPECTED, system_for
 import unfold as uf
 from unfold.check.mutants import engine_mutant, mutate
 from unfold.check.numbers.oracle import HAS_LONG, LONG
+from unfold.check.numbers.recorder import record
 from unfold.check.numbers.rounding import furthest, nudges
-from unfold.check.numbers.values import record
 from unfold.check.rules.certificates import Rule
 from unfold.check.trial import Trial
 from unfold.graph import Graph

@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text()
 
 # What is larger than it should be, as it is today: these only get fewer.
 MODULES = {"unfold/core": 13, "unfold/analysis": 11, "unfold/engine/numpy": 13}
-TWICE_FILES = {"values"}  # of the engine, which is being rebuilt
+TWICE_FILES: set[str] = set()
 TWICE_CLASSES = {"Loop", "Part", "Softmax", "Var"}
 MEAN = 4.2
 

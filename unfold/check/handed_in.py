@@ -20,7 +20,7 @@ import numpy as np
 
 from unfold.check.mutants import Mutation, RuleCall, mutate_with, scaled
 from unfold.check.numbers.oracle import SLACK
-from unfold.check.numbers.values import record
+from unfold.check.numbers.recorder import record
 from unfold.check.report import Report, Verdict, Worst
 from unfold.check.rules.certificates import Certificate, Rule
 from unfold.check.trial import Trial

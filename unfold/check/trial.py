@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unfold.check.numbers.oracle import LONG, TRUST, VAGUE, allowed, complex_step, one_sided, richardson
+from unfold.check.numbers.recorder import choices, record
 from unfold.check.numbers.rounding import furthest, nudges
-from unfold.check.numbers.values import choices, record
 from unfold.check.rules.certificates import HOLD, Certificate, Rule, active, certificate, gaussian
 from unfold.check.rules.fault import Fault, Kind
 from unfold.core.errors import UnfoldError

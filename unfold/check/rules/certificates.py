@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unfold.check.numbers.oracle import TRUST, VAGUE, allowed, complex_step, richardson
+from unfold.check.numbers.recorder import NodeFunction, record
 from unfold.check.numbers.rounding import Nudge, furthest, nudges
-from unfold.check.numbers.values import NodeFunction, record
 from unfold.core import dims
 from unfold.core.axis import Axis
 from unfold.core.leaves import Input

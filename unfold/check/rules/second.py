@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from unfold.check.numbers.oracle import allowed
+from unfold.check.numbers.recorder import choices, record
 from unfold.check.numbers.rounding import Nudge, furthest, nudges
-from unfold.check.numbers.values import choices, record
 from unfold.check.rules.certificates import full_shape, gaussian
 from unfold.core.key import unused
 from unfold.core.leaves import Input

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unfold.check.numbers.oracle import SLACK
-from unfold.check.numbers.values import record
+from unfold.check.numbers.recorder import record
 from unfold.check.rules.certificates import full_shape
 from unfold.check.why.reverse_mode import EngineFault
 from unfold.core.key import unused

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unfold.check.numbers.oracle import DOUBLE, SLACK, TRUST
-from unfold.check.numbers.values import NodeFunction, record
+from unfold.check.numbers.recorder import NodeFunction, record
 from unfold.check.rules.certificates import Certificate, Rule, full_shape
 from unfold.check.trial import Trial
 from unfold.check.why.diagnosis import factor
