@@ -22,7 +22,7 @@ from unfold.language.equations import system
 from unfold.notation.latex import latex
 from unfold.notation.text import equations
 from unfold.transform import adjoint, batching, forward, jacobians, unfolding
-from unfold.transform.jacobians import Place
+from unfold.transform.jacobians import NameOrStep
 
 
 class Graph(System):
@@ -55,12 +55,12 @@ class Graph(System):
         """Hessian times a vector, which comes in as `W_dot`, ... (see `unfold.transform.forward`)."""
         return forward.hvp(self, of, wrt)
 
-    def jacobian(self, of: Place, wrt: Place | Iterable[Place] | None = None) -> Self:
+    def jacobian(self, of: NameOrStep, wrt: NameOrStep | Iterable[NameOrStep] | None = None) -> Self:
         """d of / d wrt, entry by entry; `dag.jacobian(("h", 10), ("h", 1))` (see
         `unfold.transform.jacobians`)."""
         return jacobians.jacobian(self, of, wrt)
 
-    def hessian(self, of: str, wrt: Place | Iterable[Place] | None = None) -> Self:
+    def hessian(self, of: str, wrt: NameOrStep | Iterable[NameOrStep] | None = None) -> Self:
         """The second derivatives of an output that is one number (see `unfold.transform.jacobians`)."""
         return jacobians.hessian(self, of, wrt)
 

@@ -21,10 +21,10 @@ from unfold.transform.adjoint import adjoints, full, grad
 from unfold.transform.forward import tangents
 from unfold.transform.simplify import simplify, with_axes
 
-Asked = str | tuple[Any, ...]  # "W", "h[3]" or ("h", 3)
+NameOrStep = str | tuple[Any, ...]  # "W", "h[3]" or ("h", 3)
 
 
-def jacobian(graph: G, of: Asked, wrt: Asked | Iterable[Asked] | None = None) -> G:
+def jacobian(graph: G, of: NameOrStep, wrt: NameOrStep | Iterable[NameOrStep] | None = None) -> G:
     """d of / d wrt, entry by entry: outputs of shape (*of.shape, *wrt.shape), named like `wrt`.
 
     `of` and `wrt` may be variables of an unfolded graph: `jacobian(dag, ("h", 10), ("h", 1))`
@@ -56,7 +56,7 @@ def jacobian(graph: G, of: Asked, wrt: Asked | Iterable[Asked] | None = None) ->
     return with_axes(result, dict.fromkeys(outputs, target.axes))
 
 
-def hessian(graph: G, of: Asked, wrt: Asked | Iterable[Asked] | None = None) -> G:
+def hessian(graph: G, of: NameOrStep, wrt: NameOrStep | Iterable[NameOrStep] | None = None) -> G:
     """d2 of / d a d b for every two that `wrt` names: outputs "W" for one, else "W, b".
 
     >>> import unfold as uf
@@ -78,7 +78,7 @@ def hessian(graph: G, of: Asked, wrt: Asked | Iterable[Asked] | None = None) -> 
     return graph.remade(outputs, definitions, signature(graph), steps_among(sources))
 
 
-def find(graph: System, place: Asked) -> Node:
+def find(graph: System, place: NameOrStep) -> Node:
     """The node of an output, input, parameter or variable: "o", "h[3]" or ("h", 3)."""
     name = str(Key.asked(place))
     for known in (graph.outputs, graph.params, graph.inputs, graph.symbols):
@@ -88,12 +88,12 @@ def find(graph: System, place: Asked) -> Node:
     raise UnknownName(f"nothing is named {name!r}; there are {', '.join(dict.fromkeys(have))}", name=name)
 
 
-def _name(place: Asked) -> str:
+def _name(place: NameOrStep) -> str:
     asked = Key.asked(place)
     return "_".join(map(str, (asked.label, *asked.steps)))
 
 
-def _sources(graph: System, wrt: Asked | Iterable[Asked] | None) -> dict[str, Node]:
+def _sources(graph: System, wrt: NameOrStep | Iterable[NameOrStep] | None) -> dict[str, Node]:
     if wrt is None:
         return {name: p for name, p in graph.params.items() if p.dtype in INEXACT}
     one = isinstance(wrt, str) or (isinstance(wrt, tuple) and isinstance(wrt[-1], int))
