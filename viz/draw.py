@@ -19,6 +19,7 @@ from viz.layouts.columns import LIMIT
 from viz.model import concrete
 from viz.model.found import model, source
 from viz.model.shown import Model, plates, without
+from viz.overlay import Judgement, Measured
 from viz.shapes import labels
 from viz.shapes.curves import line
 from viz.shapes.figures import Group, Path, Words, bounds
@@ -34,9 +35,9 @@ def draw(
     *,
     columns: int = LIMIT,
     title: str = "",
-    run: Any = None,
+    run: Measured | None = None,
     show: str = "",
-    report: Any = None,
+    report: Judgement | None = None,
     window: int = 0,
 ) -> Drawing:
     """The picture of a graph: cyclic while it has an axis, unfolded when it has none left.
@@ -78,7 +79,7 @@ def draw(
     else:
         drawing = cyclic.draw(found)
     drawing = _on_plate(_with_gradients(drawing, found), quiet)
-    if show:
+    if show and run is not None:
         drawing = overlay.shown(drawing, run, show)
     if window > 0:
         drawing = overlay.cut(drawing, overlay.crossing(drawing, window))
@@ -101,7 +102,7 @@ def _check(graph: object, level: str, columns: int, show: str, run: object) -> N
         )
 
 
-def _page(graph: System, found: Model, drawing: Drawing, has_steps: bool, run: Any) -> Page:
+def _page(graph: System, found: Model, drawing: Drawing, has_steps: bool, run: Measured | None) -> Page:
     """What the page adds: the other form, and what is known of every circle."""
     folded = cyclic.draw(found) if found.axes else None
     whole = drawing if has_steps else None
@@ -158,7 +159,7 @@ def _steps(axis: Axis, otherwise: int) -> int:
     return axis.size if isinstance(axis.size, int) else otherwise
 
 
-def _weights(found: Model, run: Any) -> dict[str, Any]:
+def _weights(found: Model, run: Measured | None) -> dict[str, Any]:
     """The values of variables over two axes, for the widths of a fan."""
     if run is None:
         return {}
@@ -166,7 +167,9 @@ def _weights(found: Model, run: Any) -> dict[str, Any]:
     return {k: run[k] for k in pairs}
 
 
-def _facts(graph: System, found: Model, views: list[Drawing], run: Any) -> Mapping[str, Mapping[str, str]]:
+def _facts(
+    graph: System, found: Model, views: list[Drawing], run: Measured | None
+) -> Mapping[str, Mapping[str, str]]:
     """Name, equation, shape, value and gradient of every circle, as text."""
     from unfold.core.dims import show as spelled
 
@@ -193,7 +196,7 @@ def _facts(graph: System, found: Model, views: list[Drawing], run: Any) -> Mappi
     return facts
 
 
-def _adjoint(run: Any, name: str) -> Any:
+def _adjoint(run: Measured, name: str) -> Any:
     try:
         return overlay.value_of(run.adjoint, name)
     except UnfoldError:  # no single output to differentiate

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from unfold.core.axis import Axis
 from unfold.core.errors import UnfoldError
 from viz.drawing import Drawing
 from viz.shapes import labels
@@ -24,7 +25,45 @@ PALE, FULL = (255, 250, 240), (232, 93, 117)
 LEGEND = 160.0
 
 
-def shown(drawing: Drawing, run: Any, show: str) -> Drawing:
+class Lengths(Protocol):
+    """How long each axis is."""
+
+    @property
+    def extents(self) -> Mapping[Axis, int]: ...
+
+
+class Measured(Protocol):
+    """Arrays by name, as a run has them: run["h"], run["h", 3]."""
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+    @property
+    def of(self) -> str | None: ...
+    @property
+    def bound(self) -> Lengths: ...
+    @property
+    def adjoint(self) -> Measured: ...
+
+
+class Judgement(Protocol):
+    """What a check found: the operation or the variable at fault, and the steps."""
+
+    @property
+    def ok(self) -> bool: ...
+    @property
+    def of(self) -> str: ...
+    @property
+    def verdict(self) -> object: ...
+    @property
+    def operation(self) -> str | None: ...
+    @property
+    def equation(self) -> str | None: ...
+    @property
+    def variable(self) -> str | None: ...
+    @property
+    def steps(self) -> Sequence[Any]: ...
+
+
+def shown(drawing: Drawing, run: Measured, show: str) -> Drawing:
     """A picture of an unfolded graph with a run on it: `show` is "values" or "adjoint" (their
     size, root mean square, as colour and number) or "shapes"."""
     if show not in SHOWS:
@@ -51,7 +90,7 @@ def nodes(drawing: Drawing) -> dict[str, tuple[Circle, Point]]:
     }
 
 
-def value_of(run: Any, name: str) -> np.ndarray[Any, Any] | None:
+def value_of(run: Measured, name: str) -> np.ndarray[Any, Any] | None:
     """The array behind a disc: "h@3" is run["h", 3]."""
     label, steps = told(name)
     if not all(isinstance(s, int) for s in steps):
@@ -125,13 +164,14 @@ def notes(drawing: Drawing, texts: Mapping[str, str]) -> Drawing:
     return replace(drawing, parts=(*drawing.parts, *added))
 
 
-def marked(drawing: Drawing, report: Any) -> Drawing:
+def marked(drawing: Drawing, report: Judgement) -> Drawing:
     """The culprit of a failed check in red, at the steps where it fails; where only the
     parameter is known, its edges."""
     if report.ok:
         return drawing
-    blamed = bool(report.operation and report.equation)
-    name = report.equation.split("=")[0].split("[")[0].strip() if blamed else report.variable or ""
+    equation = (report.operation and report.equation) or ""
+    blamed = bool(equation)
+    name = equation.split("=")[0].split("[")[0].strip() if blamed else report.variable or ""
     steps = [s if isinstance(s, tuple) else (s,) for s in report.steps]
     bad = {spot(name, *s) for s in steps}
     if bad - set(nodes(drawing)):
