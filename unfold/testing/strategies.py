@@ -29,6 +29,7 @@ from unfold.testing.specs import (
     OVER,
     SCALAR,
     UNARY,
+    VECTOR,
     Arrays,
     BlockSpec,
     Built,
@@ -125,7 +126,7 @@ class _Grammar:
 
     def _shape(self, vector: bool, depth: int) -> Expr:
         if vector:
-            head = self.draw(st.sampled_from(("matvec", "softmax", "cumsum", "flip")))
+            head = self.draw(st.sampled_from(VECTOR))
             return (head, self.expr(True, depth - 1))
         head = self.draw(st.sampled_from(SCALAR))
         if head == "dot":

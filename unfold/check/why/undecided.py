@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from unfold.check.rules.fault import Fault, Kind, places
 from unfold.check.trial import Trial
 from unfold.check.why.equation import describe
+from unfold.core.axis import Axis
 from unfold.core.leaves import Named, Symbol
 from unfold.core.node import Node
 from unfold.core.system import reach
@@ -23,34 +24,41 @@ def obstacle(work: Trial, faults: Sequence[Fault]) -> tuple[str, dict[str, Any]]
     """Why nothing can be said here - a value that is not finite, or else a derivative - with
     what to do about it, and where: the fields of a report."""
     found = origin(work.graph, work.values)
-    fault = next((f for f in faults if f.kind.unknown), None)
     if found is not None:
-        (node, here), axes = found, found[0].axes
-        steps = places(here)
-        text = f"{node} is not finite: give it numbers"
-        if not node.op.leaf:
-            text = f"{node.op.name} is not finite, though its operands are: outside its domain, or too large"
-    elif fault is not None:
-        (node, k), axes, steps = fault.rule, fault.cert.axes, fault.steps
+        node, here = found
+        return _of_value(node), _where(work, node, node.axes, places(here))
+    fault = next((f for f in faults if f.kind.unknown), None)
+    if fault is not None:
+        steps = fault.steps
         if fault.kind is Kind.VAGUE:
-            steps = places(fault.found.vague) if axes else ()
-        what = "not finite" if fault.kind is Kind.UNDEFINED else "not known numerically"
-        text = f"the derivative of {node.op.name}, argument {k}, is {what} here: "
-        text += "check at another point, or guard the operand by uf.where"
-    else:
-        return f"the derivative of {work.of} is not known numerically here: check at another point", {}
+            steps = places(fault.found.vague) if fault.cert.axes else ()
+        return _of_derivative(fault), _where(work, fault.rule.node, fault.cert.axes, steps)
+    return f"the derivative of {work.of} is not known numerically here: check at another point", {}
+
+
+def _of_value(node: Node) -> str:
+    if node.op.leaf:
+        return f"{node} is not finite: give it numbers"
+    return f"{node.op.name} is not finite, though its operands are: outside its domain, or too large"
+
+
+def _of_derivative(fault: Fault) -> str:
+    node, k = fault.rule
+    what = "not finite" if fault.kind is Kind.UNDEFINED else "not known numerically"
+    text = f"the derivative of {node.op.name}, argument {k}, is {what} here: "
+    return text + "check at another point, or guard the operand by uf.where"
+
+
+def _where(work: Trial, node: Node, axes: Sequence[Axis], steps: tuple[Any, ...]) -> dict[str, Any]:
     equation, source = (str(node), None) if node.op.leaf else describe(work.graph, node)
-    size = int(np.prod([work.bound.extents[a] for a in axes], dtype=int))
-    axis = ", ".join(a.name for a in axes) or "t"
-    fields = {
+    return {
         "equation": equation,
         "source": source,
         "steps": steps,
-        "axis": axis,
-        "size": size,
+        "axis": ", ".join(a.name for a in axes) or "t",
+        "size": int(np.prod([work.bound.extents[a] for a in axes], dtype=int)),
         "node": node,
     }
-    return text, fields
 
 
 def unseen(work: Trial) -> list[str]:
