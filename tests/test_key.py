@@ -154,3 +154,9 @@ def test_tangents_are_found_whatever_they_had_to_be_called():
     assert list(graph.jvp(wrt="x").outputs) == ["y", "y_dot'", "y_dot", "y_dot_dot"]
     assert graph.jvp(wrt="x")(x=2.0, x_dot=1.0) == {"y": 4, "y_dot'": 4, "y_dot": 6, "y_dot_dot": 3}
     assert graph.hvp("y", "x")(x=2.0, x_dot=1.0) == {"x": 2}
+
+
+def test_the_steps_of_outputs_are_found_when_somebody_asks():
+    dag = counting().unfold(t=1000)
+    assert "keys_by_name" not in vars(dag.outputs)
+    assert dag.key("s[1000]") == Key("s", (1000,))

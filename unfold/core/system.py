@@ -89,7 +89,9 @@ class System:
         self.outputs = outputs
         self.definitions = definitions
         self.spare = spare or {}  # arrays a call may pass although nothing reads them any more
-        self.steps = steps or {}  # the outputs that are one step of an unfolded one: "o[3]" -> (o, 3)
+        self.steps = (
+            {} if steps is None else steps
+        )  # the outputs that are one step of an unfolded one: "o[3]" -> (o, 3)
         self.known: dict[Any, Any] = {}  # what was found out about it, kept by those who found it
 
     def remade(
