@@ -17,8 +17,7 @@ README = (ROOT / "README.md").read_text()
 
 # What is larger than it should be, as it is today: these only get fewer.
 MODULES = {"unfold/core": 13, "unfold/analysis": 11, "unfold/engine/numpy": 13}
-TWICE_FILES: set[str] = set()
-TWICE_CLASSES = {"Loop", "Part", "Softmax", "Var"}
+TWICE_CLASSES = {"Loop", "Part", "Softmax", "Var"}  # in the engine, which is being rebuilt
 MEAN = 4.2
 
 
@@ -42,7 +41,7 @@ def test_a_folder_has_at_most_ten_modules(folder):
 
 def test_a_file_name_is_one_file():
     count = Counter(file.stem for file in FILES if file.stem not in ("__init__", "__main__"))
-    assert {name for name, n in count.items() if n > 1} <= TWICE_FILES
+    assert {name for name, n in count.items() if n > 1} == set()
 
 
 def test_a_class_name_is_one_class():
