@@ -8,6 +8,7 @@ from hypothesis import Phase, settings
 import unfold as uf
 from unfold.core.node import FUNCTIONS, OPERATIONS
 
+os.environ["UNFOLD_STRICT"] = "1"  # a plan that fails is an error, never interpreted in silence
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("mutation", settings.get_profile("suite"), phases=(Phase.explicit, Phase.generate))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))

@@ -38,7 +38,7 @@ class Graph(System):
         """The same system with only these outputs."""
         return self.remade({name: self.output(name) for name in names}, self.definitions, signature(self))
 
-    def unfold(self, **sizes: int) -> Self:
+    def unfold(self, /, **sizes: int) -> Self:
         """The explicit graph for given numbers of steps: `rnn.unfold(t=4)`."""
         return unfolding.unfold(self, sizes)
 
@@ -77,29 +77,39 @@ class Graph(System):
         return batching.batch(self, name, batch_first=batch_first, reduce=reduce, lengths=lengths, pad=pad)
 
     # ------------------------------------------------------------------ running
-    def __call__(self, **arrays: Any) -> Result:
+    def __call__(self, /, **arrays: Any) -> Result:
         """The outputs for given inputs and parameters: `rnn(x=X, y=Y, **weights).loss`."""
         return running.compiled(self)(**arrays)
 
-    def compile(self, backend: str = "numpy", optimise: Iterable[str] | None = None) -> Function:
+    def compile(
+        self, backend: str = "numpy", optimise: Iterable[str] | None = None, keep: int = running.KEEP
+    ) -> Function:
         """The graph as a function of arrays, compiled once per shapes and dtypes.
 
         `backend`: "numpy"; "numba", which makes machine code of all it can (install `unfold[jit]`; about
         two seconds the first time, then kept in the user's cache folder or in $UNFOLD_CACHE); "auto",
         NumPy until its calls have taken as long as compiling does; "reference", the definition node by
         node. `optimise`: the names in `unfold.engine.plan.passes.OPTIMISATIONS` to use; () for none.
+        `keep`: of how many shapes the code and its buffers are kept, those used last.
         """
-        return running.compiled(self, backend, optimise)
+        return running.compiled(self, backend, optimise, keep)
 
     def value_and_grad(
-        self, of: str, wrt: Wrt = None, *, backend: str = "numpy", optimise: Iterable[str] | None = None
+        self,
+        of: str,
+        wrt: Wrt = None,
+        *,
+        backend: str = "numpy",
+        optimise: Iterable[str] | None = None,
+        keep: int = running.KEEP,
     ) -> Differentiated:
-        """A function of arrays that gives an output and its gradients, {name: array}. `backend` and
-        `optimise` as for `compile`."""
-        return running.value_and_grad(self, of, wrt, backend=backend, optimise=optimise)
+        """A function of arrays that gives an output and its gradients, {name: array}. `backend`,
+        `optimise` and `keep` as for `compile`."""
+        return running.value_and_grad(self, of, wrt, backend, optimise, keep)
 
     def code(
         self,
+        /,
         of: str | None = None,
         wrt: Wrt = None,
         *,
@@ -111,14 +121,18 @@ class Graph(System):
         name (`t=50, hidden=16`); those that are not are small stand-ins."""
         return running.code(self, of, wrt, backend=backend, optimise=optimise, **sizes)
 
-    def run(self, of: str | None = None, **arrays: Any) -> Run:
+    def run(self, /, of: str | None = None, *, arrays: Mapping[str, Any] | None = None, **more: Any) -> Run:
         """Every value of the graph on given arrays: `run["h"]`, `run["h", 3]`,
-        `run.adjoint["h", 3]` (of `of`, or of the only output that is one number)."""
-        return Run(self, arrays, of)
+        `run.adjoint["h", 3]` (of `of`, or of the only output that is one number). Arrays whose names are
+        taken here go in `arrays`: `run(arrays={"of": ...})`."""
+        return Run(self, {**(arrays or {}), **more}, of)
 
-    def init(self, seed: int = 0, **sizes: int) -> dict[str, Any]:
-        """Random parameters scaled by fan-in (vectors are zero), for given dimension sizes."""
-        return running.init(self, seed, sizes)
+    def init(
+        self, /, seed: int = 0, *, sizes: Mapping[str, int] | None = None, **more: int
+    ) -> dict[str, Any]:
+        """Random parameters scaled by fan-in (vectors are zero), for given dimension sizes (in `sizes`
+        those named like an argument)."""
+        return running.init(self, seed, {**(sizes or {}), **more})
 
     # ------------------------------------------------------------------ looking
     def __str__(self) -> str:

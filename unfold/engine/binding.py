@@ -48,14 +48,15 @@ class Binding:
         return np.dtype({"bool": np.bool_, "int": np.int64}.get(kind, self.dtype))
 
 
-def bind(graph: System, arrays: Mapping[str, Any]) -> Binding:
-    """Check the arrays of a call against a graph. Raises `BindingError`."""
+def bind(graph: System, arrays: Mapping[str, Any], holomorphic: bool = True) -> Binding:
+    """Check the arrays of a call against a graph. Raises `BindingError`. With `holomorphic`, numbers
+    declared float may be complex ones: a complex step."""
     leaves = by_label(graph)
     taken = signature(graph)
     leaves.update({n: [taken[n][0]] for n in arrays if n in taken and n not in leaves})
     lengths = {a: arrays[a.name] for a in graph.axes if a.name in arrays and a.name not in leaves}
     _check_names(arrays, leaves, taken, {a.name for a in lengths})
-    result = _converted(arrays, leaves)
+    result = _converted(arrays, leaves, holomorphic)
     result.extents.update({a: _length(a, n) for a, n in lengths.items()})
     _Solving(result, {name: taken[name] for name in leaves}).all()
     _complete(graph, result)
@@ -82,9 +83,9 @@ def _check_names(
         )
 
 
-def _converted(arrays: Mapping[str, Any], leaves: Mapping[str, list[Node]]) -> Binding:
+def _converted(arrays: Mapping[str, Any], leaves: Mapping[str, list[Node]], holomorphic: bool) -> Binding:
     """The arrays in the one precision that the call is computed in."""
-    given = {name: _array(name, arrays[name], nodes[0].dtype) for name, nodes in leaves.items()}
+    given = {name: _array(name, arrays[name], nodes[0].dtype, holomorphic) for name, nodes in leaves.items()}
     # numbers declared complex do not make the others complex; a complex step does
     inexact = [
         a.real.dtype if leaves[name][0].dtype == "complex" else a.dtype
@@ -113,6 +114,25 @@ def _complete(graph: System, result: Binding) -> None:
         )
     for axis in graph.axes:
         result.extents.setdefault(axis, dims.evaluate(axis.size or 0, result.sizes))
+    if 0 in result.extents.values() or 0 in result.sizes.values():
+        for node in graph.order:
+            _check_empty(node, result)
+
+
+def _check_empty(node: Node, result: Binding) -> None:
+    """The greatest of nothing is no number; all other sums, products and the like are."""
+    if node.op.name not in ("max", "argmax"):
+        return
+    shape = node.inputs[0].shape
+    for over in node.op.parameters["over"]:
+        axis = isinstance(over, Axis)
+        n = result.extents[over] if axis else dims.evaluate(shape[over], result.sizes)
+        what = f"axis {over.name} has no steps" if axis else f"dimension {shape[over]} is 0"
+        if n == 0:
+            raise BindingError(
+                f"{node} is the greatest or least of nothing: {what}"
+                + (f" ({node.where})" if node.where else "")
+            )
 
 
 def check_lengths(graph: System, arrays: Mapping[str, Any], extents: Mapping[Axis, int]) -> None:
@@ -142,7 +162,12 @@ def _length(axis: Axis, steps: Any) -> int:
     return int(steps)
 
 
-def _array(name: str, value: Any, kind: Dtype) -> Array:
+def _array(name: str, value: Any, kind: Dtype, holomorphic: bool) -> Array:
+    if isinstance(value, np.ma.MaskedArray):
+        raise BindingError(
+            f"{name} is a masked array, and a mask has no meaning here: give {name}.filled(...), pass the "
+            f"mask as an input of its own for uf.where, or the lengths of sequences to graph.batch(lengths=)"
+        )
     try:
         array = np.asarray(value)
         have = kind_of(array.dtype)
@@ -150,7 +175,8 @@ def _array(name: str, value: Any, kind: Dtype) -> Array:
         raise BindingError(f"{name}: {type(value).__name__} is no array of numbers: {error}") from None
     if array.size == 0 and have == "float":
         have = min(have, kind, key=KINDS.index)
-    if KINDS.index(have) > KINDS.index(kind) and not (kind == "float" and have == "complex"):
+    step = holomorphic and kind == "float" and have == "complex"
+    if KINDS.index(have) > KINDS.index(kind) and not step:
         raise BindingError(f"{name} is declared {kind}, the array is {array.dtype}")
     return array
 

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from unfold.analysis.naming import steps_at, written_places
 from unfold.core import dims
 from unfold.core.axis import Axis, Index
-from unfold.core.errors import BadIndex, BindingError, DefinitionError, OutOfRange, UnfoldError, UnknownName
+from unfold.core.errors import BadIndex, BindingError, OutOfRange, UnfoldError, UnknownName
 from unfold.core.key import Key, key_of
-from unfold.core.leaves import Input, Named, Symbol, constant
+from unfold.core.leaves import Input, constant
 from unfold.core.node import Node
 from unfold.core.system import System, Wrt
-from unfold.engine import made_up, reference
+from unfold.engine import indices, made_up, reference
 from unfold.engine.binding import Array, Binding, bind
 from unfold.engine.numba import modules
 from unfold.engine.numpy import printed as printed
 from unfold.engine.plan.passes import OPTIMISATIONS
-from unfold.engine.plan.plan import CannotPlan
 from unfold.engine.reference import Reference
-from unfold.ops.time.delays import Structural, zeros
+from unfold.ops.time.delays import zeros
 from unfold.transform.adjoint import adjoints, select, with_gradients
 
+Names = tuple[str, ...]
 BACKENDS = ("numpy", "numba", "auto", "reference")
 COMPILING = 3.0  # seconds that Numba takes, about
+KEEP = 8  # shapes whose code is kept
 LARGEST = 5000  # nodes of a graph that is still worth printing; larger ones are interpreted
 
 
@@ -43,27 +47,173 @@ class Result(dict[str, Any]):
             raise AttributeError(f"no output {name!r}; this result has {', '.join(self)}") from None
 
 
-class Function(Protocol):
-    """A graph as a function of its arrays, by name."""
-
-    def __call__(self, **arrays: Any) -> Result: ...
+class Interpreted(RuntimeWarning):
+    """A graph that no plan was made for runs step by step, a thousand times slower."""
 
 
-class Differentiated(Protocol):
+class Built:
+    """What calls of the same shapes run: their plan, and what is checked before it."""
+
+    def __init__(self, graph: System, bound: Binding, run: Callable[[Binding], dict[str, Array]]) -> None:
+        self.check = indices.checker(graph, bound)
+        self.run = run
+        self.copied: Names | None = None  # outputs that the plan gives as views, once it ran
+        self.bound = Binding({}, bound.dtype, bound.sizes, bound.extents)
+        self.forms: list[Any] = []  # of arrays that need no more checks
+
+    def __call__(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs, which are the caller's own, for arrays that are bound."""
+        if self.check is not None:
+            self.check(arrays)
+        if isinstance(self.run, printed.Compiled):
+            outputs = self.run.on(arrays)
+        else:
+            bound = self.bound
+            outputs = self.run(Binding(dict(arrays), bound.dtype, bound.sizes, bound.extents))
+        if self.copied is None:
+            self.copied = _shared(outputs, arrays)
+        for name in self.copied:
+            outputs[name] = np.array(outputs[name])
+        return outputs
+
+
+def _shared(outputs: Mapping[str, Array], arrays: Mapping[str, Array]) -> Names:
+    """The outputs that are views: of an array of the caller, of a constant."""
+    given = [a for a in arrays.values() if a.ndim]
+    return tuple(
+        name
+        for name, out in outputs.items()
+        if isinstance(out, np.ndarray)
+        and (not out.flags.writeable or any(np.may_share_memory(out, a) for a in given))
+    )
+
+
+class Function:
+    """A graph as a function of its arrays, by name: compiled once per shapes and dtypes, kept for the last
+    few of them. It can be pickled, and is compiled again where it arrives."""
+
+    def __init__(self, graph: System, backend: str, optimise: Names | None, keep: int) -> None:
+        self._made_of = (graph, backend, optimise, keep)
+        self._built: dict[Any, Built] = {}  # the latest last
+        self._known: dict[Any, Built] = {}  # by the form of arrays that need no more checks
+        self._latest: tuple[Any, Built | None] = (None, None)  # to compare costs less than to hash
+        self._lock = threading.Lock()
+        self._steps = any(name in graph.steps for name in graph.outputs)
+        self._plain = not any(isinstance(u.op, Input) and u.op.most for u in graph.inputs.values())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return compiled, self._made_of
+
+    def __deepcopy__(self, memo: Any) -> Function:
+        return self  # it changes nothing that anybody sees
+
+    def __call__(self, /, **arrays: Any) -> Result:
+        try:
+            form = [(name, type(a), a.shape, a.dtype) for name, a in arrays.items()]
+        except AttributeError:  # not an array
+            form = []
+        same_form, built = self._latest
+        if form and form != same_form and (found := self._known.get(tuple(form))) is not None:
+            same_form, built = form, found
+            self._use(found, form)
+        if form and form == same_form and built is not None:
+            return Result(self._outputs(built, arrays))
+        graph, backend, _, _ = self._made_of
+        bound = bind(graph, arrays, holomorphic=backend == "reference")
+        built = self._for(bound)
+        outputs = self._outputs(built, bound.arrays)
+        same = all(
+            arrays[name] is a or arrays[name].dtype == a.dtype
+            for name, a in bound.arrays.items()
+            if hasattr(arrays[name], "dtype")
+        )
+        whole = arrays.keys() == bound.arrays.keys()
+        plain = self._plain and whole and not self._steps and same
+        if plain and all(type(a) is np.ndarray for a in arrays.values()):
+            self._use(built, form, known=True)
+        return Result(_regroup(graph, outputs) if self._steps else outputs)
+
+    def _outputs(self, built: Built, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        try:
+            return built(arrays)
+        except BadIndex:
+            raise
+        except IndexError as error:
+            raise BadIndex(f"an index that the system computes chooses what is not there: {error}") from None
+
+    def _for(self, bound: Binding) -> Built:
+        """What runs arrays of these shapes, made where nothing is known for them."""
+        graph, backend, optimise, keep = self._made_of
+        lengths = tuple(bound.extents.items())  # the call itself may say how long an axis is
+        key = (lengths, *((name, a.shape, a.dtype) for name, a in bound.arrays.items()))
+        built = self._built.get(key)
+        if built is None:
+            while len(self._built) >= keep:
+                self._forget()
+            built = Built(graph, bound, _build(graph, bound, backend, optimise))
+        with self._lock:
+            self._built.pop(key, None)
+            self._built[key] = built
+        return built
+
+    def _use(self, built: Built, form: Any, known: bool = False) -> None:
+        """Arrays of this form came: what runs them is the last to be forgotten."""
+        with self._lock:
+            key = next((k for k, b in self._built.items() if b is built), None)
+            if key is None:
+                return
+            self._built[key] = self._built.pop(key)
+            self._latest = form, built
+            if known and tuple(form) not in self._known:
+                self._known[tuple(form)] = built
+                built.forms.append(tuple(form))
+
+    def _forget(self) -> None:
+        """Lets go of what was not used for longest, with its buffers."""
+        with self._lock:
+            if self._built:
+                gone = self._built.pop(next(iter(self._built)))
+                for form in gone.forms:
+                    self._known.pop(form, None)
+                if self._latest[1] is gone:
+                    self._latest = None, None
+
+
+class Differentiated:
     """A function of arrays, by name, that gives the value of an output and its gradients, {name: array}."""
 
-    def __call__(self, **arrays: Any) -> tuple[Any, dict[str, Array]]: ...
+    def __init__(
+        self, made_of: tuple[Any, ...], run: Function, of: str, pairs: Sequence[tuple[str, str]]
+    ) -> None:
+        self._made_of, self._run, self._of, self._pairs = made_of, run, of, pairs
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return value_and_grad, self._made_of
+
+    def __deepcopy__(self, memo: Any) -> Differentiated:
+        return self
+
+    def __call__(self, /, **arrays: Any) -> tuple[Any, dict[str, Array]]:
+        outputs = self._run(**arrays)
+        return outputs[self._of], {name: outputs[gradient] for name, gradient in self._pairs}
 
 
-def compiled(graph: System, backend: str = "numpy", optimise: Iterable[str] | None = None) -> Function:
+def compiled(
+    graph: System, backend: str = "numpy", optimise: Iterable[str] | None = None, keep: int = KEEP
+) -> Function:
     """The graph as a function of arrays; the same one for the same arguments."""
     if backend not in BACKENDS:
         raise UnfoldError(f"no backend {backend!r}; there are {', '.join(BACKENDS)}")
+    if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
+        raise UnfoldError(f"keep={keep!r}: of how many shapes the code is kept, 1 or more")
     chosen = _known(optimise)
     cache = graph.known.setdefault("compiled", {})
-    if (backend, chosen) not in cache:
-        cache[backend, chosen] = _function(graph, backend, chosen)
-    function: Function = cache[backend, chosen]
+    key = (backend, chosen, keep)
+    if key not in cache:
+        while len(cache) >= KEEP:
+            cache.pop(next(iter(cache)))
+        cache[key] = Function(graph, backend, chosen, keep)
+    function: Function = cache[key]
     return function
 
 
@@ -76,74 +226,6 @@ def _known(optimise: Iterable[str] | None) -> tuple[str, ...] | None:
     return chosen
 
 
-def _function(graph: System, backend: str, optimise: tuple[str, ...] | None) -> Function:
-    made: dict[Any, Callable[[Binding], dict[str, Array]]] = {}
-    known: dict[Any, Callable[..., dict[str, Array]]] = {}  # arrays that need no more checks
-    latest: list[Any] = [(None, None)]  # of these: to compare costs less than to hash
-    steps = any(name in graph.steps for name in graph.outputs)
-    plain = not any(isinstance(u.op, Input) and u.op.most for u in graph.inputs.values())
-
-    def call(**arrays: Any) -> Result:
-        try:
-            form = [(name, type(a), a.shape, a.dtype) for name, a in arrays.items()]
-        except AttributeError:  # not an array
-            form = []
-        same_form, run = latest[0]
-        if form != same_form and tuple(form) in known:
-            same_form, run = latest[0] = form, known[tuple(form)]
-        if form and form == same_form:
-            try:
-                return Result(run(arrays))
-            except IndexError as error:
-                raise _bad_index(graph, bind(graph, arrays)) or error from None
-        bound = bind(graph, arrays)
-        lengths = tuple(bound.extents.items())  # the call itself may say how long an axis is
-        key = (lengths, *((name, a.shape, a.dtype) for name, a in bound.arrays.items()))
-        if key not in made:
-            made[key] = _build(graph, bound, backend, optimise)
-        try:
-            outputs = made[key](bound)
-        except IndexError as error:
-            raise _bad_index(graph, bound) or error from None
-        same = all(
-            arrays[name] is a or arrays[name].dtype == a.dtype
-            for name, a in bound.arrays.items()
-            if hasattr(arrays[name], "dtype")
-        )
-        whole = arrays.keys() == bound.arrays.keys()
-        if plain and whole and not steps and same and all(type(a) is np.ndarray for a in arrays.values()):
-            function = made[key]
-            known[tuple(form)] = (
-                function.on
-                if isinstance(function, printed.Compiled)
-                else lambda given: function(Binding(given, bound.dtype, bound.sizes, bound.extents))
-            )
-        return Result(_regroup(graph, outputs) if steps else outputs)
-
-    return call
-
-
-def _bad_index(graph: System, bound: Binding) -> BadIndex | None:
-    """Which array of a call chooses what is not there."""
-    for node in graph.order:
-        if node.op.name not in ("take", "cross_entropy"):
-            continue
-        source, leaf = node.inputs
-        while isinstance(leaf.op, Symbol | Structural):
-            leaf = graph.inputs_of(leaf)[0]
-        if not isinstance(leaf.op, Named):
-            continue
-        dim = source.shape[0 if node.op.name == "take" else -1]
-        size, array = dims.evaluate(dim, bound.sizes), bound.leaf(leaf)
-        bad = array[(array < -size) | (array >= size)]
-        if bad.size:
-            what = f"{size} {dim}" if isinstance(dim, str) else f"{size}"
-            place = f" ({node.where})" if node.where else ""
-            text = f"{leaf.op.label} holds {bad.flat[0]}, but {node} chooses from {what}: 0 to {size - 1}"
-            return BadIndex(text + place)
-    return None
-
-
 def _build(
     graph: System, bound: Binding, backend: str, optimise: tuple[str, ...] | None
 ) -> Callable[[Binding], dict[str, Array]]:
@@ -152,9 +234,31 @@ def _build(
             if backend == "auto" and modules.available():
                 return _when_worth_it(graph, bound, optimise)
             return printed.compile(graph, bound, optimise, _wants_jit(backend))
-        except (CannotPlan, DefinitionError, OutOfRange):
-            pass  # legal only at the size of a fixed axis; or a read outside, which the reference names
+        except OutOfRange:
+            pass  # the reference names the read
+        except _refusals() as error:
+            _interpreted(graph, error)
     return reference.compile(graph)
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What a planner may fail with and be helped out: nothing under UNFOLD_STRICT, as in tests."""
+    return () if os.environ.get("UNFOLD_STRICT") else (Exception,)
+
+
+def _interpreted(graph: System, error: Exception) -> None:
+    """Says once for a graph that it has no plan, and why."""
+    if not graph.known.get("interpreted"):
+        graph.known["interpreted"] = True
+        warnings.warn(why_interpreted(error), Interpreted, stacklevel=5)
+
+
+def why_interpreted(error: Exception) -> str:
+    """What is said where a graph has no plan."""
+    return (
+        f"no plan was made: the graph is interpreted step by step, which is right and may take a "
+        f"thousand times as long: {type(error).__name__}: {error}"
+    )
 
 
 def _when_worth_it(
@@ -208,16 +312,15 @@ def value_and_grad(
     wrt: Wrt = None,
     backend: str = "numpy",
     optimise: Iterable[str] | None = None,
+    keep: int = KEEP,
 ) -> Differentiated:
     """A function of arrays giving (value of `of`, {name: gradient}); made once per graph."""
     joint, pairs = _paired(graph, of, wrt)
-    run = compiled(joint, backend, optimise)
-
-    def value_and_gradient(**arrays: Any) -> tuple[Any, dict[str, Array]]:
-        outputs = run(**arrays)
-        return outputs[of], {name: outputs[gradient] for name, gradient in pairs}
-
-    return value_and_gradient
+    names = wrt if isinstance(wrt, str | None) else tuple(wrt)
+    chosen = None if optimise is None else tuple(optimise)
+    return Differentiated(
+        (graph, of, names, backend, chosen, keep), compiled(joint, backend, chosen, keep), of, pairs
+    )
 
 
 def _joint(graph: System, of: str, wrt: Wrt) -> System:
@@ -231,6 +334,8 @@ def _paired(graph: System, of: str, wrt: Wrt) -> tuple[System, tuple[tuple[str, 
     cache = graph.known.setdefault("joint", {})
     key = (of, wrt if isinstance(wrt, str | None) else tuple(wrt))
     if key not in cache:
+        while len(cache) >= KEEP:
+            cache.pop(next(iter(cache)))
         chosen = {"d" + name: node for name, node in select(graph, key[1]).items()}
         if of in chosen:
             raise UnknownName(f"the output {of!r} is named like a gradient; give it another name")
@@ -252,7 +357,11 @@ def code(
     """The NumPy source that runs: of the outputs, or of `of` and its gradients. Sizes may be
     given by name (`t=50, hidden=16`); those that are not are small stand-ins."""
     chosen = graph if of is None else _joint(graph, of, wrt)
-    return printed.code(chosen, made_up.zeros(chosen, sizes), _known(optimise), _wants_jit(backend))
+    bound, jit = made_up.zeros(chosen, sizes), _wants_jit(backend)
+    try:
+        return printed.code(chosen, bound, _known(optimise), jit)
+    except _refusals() as error:
+        return f"# {why_interpreted(error)}\n"
 
 
 def _wants_jit(backend: str) -> bool:
@@ -271,7 +380,21 @@ class Run:
     def __init__(self, graph: System, arrays: Mapping[str, Any], of: str | None = None) -> None:
         self.graph, self.of = graph, of
         self.bound = bind(graph, arrays)
+        for name, array in self.bound.arrays.items():  # it stays what it is now
+            self.bound.arrays[name] = array.copy()
+        if check := indices.checker(graph, self.bound):
+            check(self.bound.arrays)
         self._values = Reference(graph, self.bound)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        lengths = {a.name: n for a, n in self.bound.extents.items() if a.name not in self.bound.arrays}
+        free = {a.name for a in self.graph.axes}
+        given = {**{name: n for name, n in lengths.items() if name in free}, **self.bound.arrays}
+        return type(self)._again, (self.graph, given, self.of)
+
+    @classmethod
+    def _again(cls, graph: System, arrays: Mapping[str, Any], of: str | None) -> Run:
+        return Run(graph, arrays, of)
 
     def value(self, node: Node, at: Mapping[Axis, int] | None = None) -> Array:
         """The value of any node of the graph: at an index, or over all its steps."""
@@ -315,6 +438,10 @@ class Run:
 
 class AdjointRun(Run):
     """The adjoints of a run: the same names, the derivatives of its output in them."""
+
+    @classmethod
+    def _again(cls, graph: System, arrays: Mapping[str, Any], of: str | None) -> Run:
+        return Run(graph, arrays, of).adjoint
 
     def __init__(self, run: Run) -> None:
         graph, of = run.graph, run.of

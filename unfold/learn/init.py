@@ -29,7 +29,7 @@ def weights(
 ) -> dict[str, Array]:
     """All parameters of a graph, each by the first rule whose pattern (`W*`) fits its name.
     Every parameter draws from its own generator, so adding one does not change the others."""
-    result = graph.init(seed=seed, **sizes)
+    result = graph.init(seed=seed, sizes=sizes)
     used = set()
     for name, value in result.items():
         pattern = next((p for p in rules or {} if fnmatchcase(name, p)), None)

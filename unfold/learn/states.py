@@ -42,7 +42,7 @@ class Stream:
     axes: Mapping[str, tuple[Axis, ...]]  # of each state
     known: frozenset[str]
 
-    def init(self, **arrays: Any) -> dict[str, Any]:
+    def init(self, /, **arrays: Any) -> dict[str, Any]:
         """The state before the first step, from parameters and whatever inputs it needs.
         For a batch without such inputs, give its size: `init(n=32, **weights)`."""
         names = {a.name for axes in self.axes.values() for a in axes}
@@ -65,7 +65,7 @@ class Stream:
                 value = np.repeat(np.expand_dims(value, place), sizes[axis.name], axis=place)
         return value
 
-    def __call__(self, state: Mapping[str, Any], **arrays: Any) -> tuple[Result, dict[str, Any]]:
+    def __call__(self, state: Mapping[str, Any], /, **arrays: Any) -> tuple[Result, dict[str, Any]]:
         """The outputs of one step, and the state after it."""
         out = self.step(**only(self.step, arrays, self.known), **only(self.step, state, None))
         return out, {name: out.pop(name) if name in self.moving else state[name] for name in self.state}

@@ -159,7 +159,6 @@ class One_hot(Op):
         return (*i.shape, self.size), "float"
 
     def forward(self, xp: Any, i: Any) -> Any:
-        i = xp.where(i < 0, i + self.size, i)  # those below zero count from the end
         return xp.equal(i[..., None], np.arange(self.size))
 
     def vjp(self, ct: Node, out: Node, i: Node) -> Cts:
@@ -268,4 +267,12 @@ def embedding(table: Expression, i: Expression) -> Node:
 @register
 def one_hot(i: Expression, size: Dim) -> Node:
     """A vector of zeros with a one at index i (from 0)."""
-    return apply(One_hot(dims.canonical(size)), i)
+    i, size = as_node(i), dims.canonical(size)
+    value = getattr(i.op, "value", None)
+    if isinstance(size, int) and isinstance(value, np.ndarray) and i.dtype == "int":
+        bad = value[(value < 0) | (value >= size)]
+        if bad.size:
+            raise ShapeMismatch(
+                f"one_hot: {bad.flat[0]} is none of {size}: 0 to {size - 1}", shapes=(i.shape,)
+            )
+    return apply(One_hot(size), i)

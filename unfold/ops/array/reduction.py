@@ -90,7 +90,7 @@ class Logsumexp(Along):
     reduces, kind, neutral = True, "float", -LARGE
 
     def forward(self, xp: Any, a: Any) -> Any:
-        top = xp.max(xp.real(a), axis=self.dims, keepdims=True)
+        top = xp.max(xp.real(a), axis=self.dims, keepdims=True, initial=-xp.inf)
         shift = xp.where(xp.isfinite(top), top, 0)
         total = xp.sum(xp.exp(xp.subtract(a, shift)), axis=self.dims)
         nothing = xp.equal(total, 0)  # every entry is -inf
@@ -109,7 +109,7 @@ class Softmax(Along):
     kind, tex, neutral = "float", r"\mathrm{{softmax}}({0})", -LARGE
 
     def forward(self, xp: Any, a: Any) -> Any:
-        top = xp.max(xp.real(a), axis=self.dims, keepdims=True)
+        top = xp.max(xp.real(a), axis=self.dims, keepdims=True, initial=-xp.inf)
         e = xp.exp(xp.subtract(a, top))
         return xp.divide(e, xp.sum(e, axis=self.dims, keepdims=True))
 
@@ -126,7 +126,7 @@ class Log_softmax(Along):
     kind, neutral = "float", -LARGE
 
     def forward(self, xp: Any, a: Any) -> Any:
-        z = xp.subtract(a, xp.max(xp.real(a), axis=self.dims, keepdims=True))
+        z = xp.subtract(a, xp.max(xp.real(a), axis=self.dims, keepdims=True, initial=-xp.inf))
         return xp.subtract(z, xp.log(xp.sum(xp.exp(z), axis=self.dims, keepdims=True)))
 
     def vjp(self, ct: Node, out: Node, a: Node) -> Cts:
