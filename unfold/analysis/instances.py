@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,9 @@ class Instances(Mapping[Node, Node]):
         self.graph, self.extents = graph, extents
         self._made: dict[tuple[Node, tuple[int, ...]], Node] = {}
         self._origin: dict[Node, tuple[Node, Steps]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Instances, (self.graph, dict(self.extents))
 
     def __getitem__(self, symbol: Node) -> Node:
         if symbol not in self._origin:
@@ -144,6 +148,9 @@ class Outputs(Mapping[str, Node]):
 
     def __init__(self, nodes: Instances) -> None:
         self.nodes = nodes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Outputs, (self.nodes,)
 
     def _places(self) -> Iterator[tuple[Key, Node, Steps]]:
         for name, node in self.nodes.graph.outputs.items():

@@ -17,6 +17,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from unfold.analysis.instances import Instances
 from unfold.core.axis import Axis
 from unfold.core.errors import UnknownName
 from unfold.core.leaves import Symbol
@@ -128,7 +129,9 @@ def is_copy(graph: System, symbol: Node) -> bool:
 def table_of(graph: System) -> Table:
     """The table of a graph, made once."""
     if "table" not in graph.known:
-        graph.known["table"] = build(graph, {})
+        made = graph.definitions
+        whole = (made.graph, made.extents) if isinstance(made, Instances) else (graph, {})
+        graph.known["table"] = build(*whole)
     table: Table = graph.known["table"]
     return table
 

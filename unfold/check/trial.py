@@ -291,7 +291,8 @@ def compiled(graph: Graph, bound: Binding) -> Mapping[str, Array]:
     """The outputs of a compiled graph at bound arrays, of which it may need only some."""
     leaves = {_label(u) for u in [*graph.inputs.values(), *graph.params.values()]}
     lengths = {a.name: bound.extents[a] for a in graph.axes if a.name not in leaves and a.size is None}
-    return graph(**lengths, **{name: x for name, x in bound.arrays.items() if name in leaves})
+    arrays = {name: x for name, x in bound.arrays.items() if name in leaves}
+    return graph.compile().holomorphic({**lengths, **arrays})
 
 
 def _label(node: Node) -> str:

@@ -29,7 +29,9 @@ def check(
     gradients: Mapping[str, Any] | None = None,
     order: int = 1,
     only: Only = None,
-    **arrays: Any,
+    *,
+    arrays: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> Report:
     """Whether d of / d wrt is right at the given arrays; if not, the operation at fault.
 
@@ -52,6 +54,7 @@ def check(
     >>> report.ok, report.verdict
     (True, 'OK')
     """
+    arrays = {**(arrays or {}), **more}
     with np.errstate(all="ignore"):  # what is not finite is reported, not warned about
         start = time.monotonic()
         _check_arguments(graph, seed, gradients, order)
@@ -119,10 +122,13 @@ def assert_gradients(
     gradients: Mapping[str, Any] | None = None,
     order: int = 1,
     only: Only = None,
-    **arrays: Any,
+    *,
+    arrays: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> Report:
     """`check`, raising a `GradientError` with the report's text unless the gradients hold."""
-    report = check(graph, of, wrt, seed, gradients, order, only, **arrays)
+    arrays = {**(arrays or {}), **more}
+    report = check(graph, of, wrt, seed, gradients, order, only, arrays=arrays)
     if not report.ok:
         raise GradientError(str(report), report=report)
     return report

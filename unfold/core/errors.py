@@ -10,6 +10,13 @@ from typing import Any
 from unfold.core import source
 
 
+def _arrived(cls: type[UnfoldError], args: tuple[Any, ...], state: dict[str, Any]) -> UnfoldError:
+    """An error from its pickle, as it was raised: its class may ask for more than a message."""
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(state)
+    return error
+
+
 class UnfoldError(ValueError):
     """What all errors of this library are. Keyword arguments become fields."""
 
@@ -18,6 +25,23 @@ class UnfoldError(ValueError):
         self.message = message
         for name, value in fields.items():
             setattr(self, name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle: the message and the fields, without the folders of this machine."""
+        state, args = dict(self.__dict__), self.args
+        where = state.get("where")
+        places = [p for p in (where if isinstance(where, list | tuple) else [where]) if isinstance(p, str)]
+        if args and isinstance(args[0], str):
+            text = args[0]
+            for place in places:
+                text = text.replace(place, source.portable(place) or place)
+            state["message"] = text = source.portable_text(text)
+            args = (text, *args[1:])
+        if isinstance(where, list | tuple):
+            state["where"] = type(where)(source.portable(p) for p in where)
+        elif isinstance(where, str):
+            state["where"] = source.portable(where)
+        return _arrived, (type(self), args, state)
 
 
 class DefinitionError(UnfoldError):

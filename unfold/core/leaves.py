@@ -72,6 +72,11 @@ class Constant(Leaf):
 
     value: Any = None
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        value = np.array(state["value"])
+        value.flags.writeable = False
+        object.__setattr__(self, "value", value)
+
     @property
     def key(self) -> tuple[bytes, str, tuple[int, ...]]:
         return self.value.tobytes(), self.value.dtype.str, self.value.shape

@@ -32,6 +32,7 @@ from unfold.core.axis import Axis, Index
 from unfold.core.dims import Shape, evaluate, show
 from unfold.core.errors import DefinitionError, NotDifferentiable, ShapeMismatch
 from unfold.core.kinds import DTYPES, Dtype
+from unfold.core.source import portable
 
 F = TypeVar("F", bound=Callable[..., Any])
 OPERATIONS: dict[str, type[Op]] = {}
@@ -151,6 +152,11 @@ class Operators:
         return SERVICES["function"](func, args, kwargs)
 
 
+def _blank(cls: type[Node]) -> Node:
+    """A node before its state arrives: what it is made of may hold it again, through a variable."""
+    return object.__new__(cls)
+
+
 class Node(Operators):
     """One operation applied to nodes. Make it with operators and functions, not by hand."""
 
@@ -181,6 +187,19 @@ class Node(Operators):
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"nodes are immutable: cannot set {name!r}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = (self.op, self.inputs, self.axes, self.shape, str(self.dtype), portable(self.where))
+        return _blank, (type(self),), state
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        Node.__init__(self, *state)
+
+    def __copy__(self) -> Node:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Node:
+        return self
 
     __hash__ = object.__hash__  # by identity, at the speed of C
 

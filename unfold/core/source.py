@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import linecache
+import re
 import sys
 from functools import cache
 
+_PLACE = re.compile(r"(?:[A-Za-z]:)?(?:[/\\][^\s/\\:()]+)*[/\\]([^\s/\\:()]+:\d+)")
 _INNER = ("unfold.core", "unfold.ops", "unfold.language", "numpy")
 
 
@@ -27,6 +29,16 @@ def _kind(module: str) -> str:
     if within(_INNER):
         return "inner"
     return "library" if within(("unfold",)) and not within(("unfold.systems",)) else "user"
+
+
+def portable(where: str | None) -> str | None:
+    """`file:line` without the folders of this machine."""
+    return where and where.replace("\\", "/").rpartition("/")[2]
+
+
+def portable_text(text: str) -> str:
+    """A message without the folders of this machine in the `file:line`s that it names."""
+    return _PLACE.sub(lambda found: found[1], text)
 
 
 def line(where: str | None) -> str:

@@ -104,6 +104,22 @@ class System:
         """Another system of the same class; its outputs are the steps of these where nothing else is said."""
         return type(self)(outputs, definitions, spare, self.steps if steps is None else steps)
 
+    # ------------------------------------------------------------------ copies
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle: the nodes first, the inputs of each before it, so that no walk goes deep. What was
+        found out about it stays behind."""
+        plain = isinstance(self.definitions, dict)  # an unfolded one is written by what it was made from
+        roots = [*self.outputs.values(), *self.definitions, *self.definitions.values()] if plain else []
+        nodes = postorder([*roots, *(leaf for leaf, _ in self.spare.values())])
+        outputs = dict(self.outputs) if plain else self.outputs
+        return _arrived, (type(self), nodes, outputs, self.definitions, dict(self.spare), self.steps)
+
+    def __copy__(self) -> Self:
+        return self.remade(self.outputs, self.definitions, self.spare)
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self.__copy__()  # nodes never change
+
     # ------------------------------------------------------------------ structure
     def inputs_of(self, node: Node) -> tuple[Node, ...]:
         """What a node reads: its inputs; for a symbol, what defines it."""
@@ -170,6 +186,18 @@ class System:
         if name not in self.outputs:
             raise UnknownName(f"no output {name!r}; this graph has {', '.join(self.outputs)}", name=name)
         return self.outputs[name]
+
+
+def _arrived(
+    cls: type[G],
+    nodes: list[Node],
+    outputs: Mapping[str, Node],
+    definitions: Mapping[Node, Node],
+    spare: Signature,
+    steps: Mapping[str, Key],
+) -> G:
+    """A system from its pickle."""
+    return cls(outputs, definitions, spare, steps)
 
 
 def rewrite(graph: G, rule: Callable[[Node, tuple[Node, ...]], Node]) -> G:

@@ -107,6 +107,12 @@ class Function:
     def __deepcopy__(self, memo: Any) -> Function:
         return self  # it changes nothing that anybody sees
 
+    def holomorphic(self, arrays: Mapping[str, Any]) -> Result:
+        """The outputs where numbers declared real may be complex ones: for complex steps."""
+        bound = bind(self._made_of[0], arrays, holomorphic=True)
+        outputs = self._outputs(self._for(bound), bound.arrays)
+        return Result(_regroup(self._made_of[0], outputs) if self._steps else outputs)
+
     def __call__(self, /, **arrays: Any) -> Result:
         try:
             form = [(name, type(a), a.shape, a.dtype) for name, a in arrays.items()]

@@ -20,7 +20,7 @@ from unfold.core.kinds import KINDS, IndexKind
 from unfold.core.leaves import Expression, Input, Named, Param, Symbol, as_node, check_name, kind_of
 from unfold.core.node import Node, Operators, call, register
 from unfold.core.op import bound
-from unfold.core.source import caller
+from unfold.core.source import caller, portable
 from unfold.ops.time.delays import delay, read_at, reverse
 
 Pattern = tuple[Index, ...]
@@ -60,6 +60,9 @@ class Var(Operators):
         self.bodies: dict[Pattern, Node] = {}
         if given:
             self.symbols[self._now] = Node(leaf, (), axes, shape, dtype, where)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "where": portable(self.where)}
 
     @property
     def _now(self) -> Pattern:

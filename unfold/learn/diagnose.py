@@ -111,13 +111,21 @@ class Diagnosis:
         return "\n".join(lines)
 
 
-def diagnose(graph: Graph, of: str, *, contributions: bool | None = None, **arrays: Any) -> Diagnosis:
+def diagnose(
+    graph: Graph,
+    of: str,
+    *,
+    contributions: bool | None = None,
+    arrays: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Diagnosis:
     """Look at the gradient of an output that is one number, for given inputs and parameters.
 
     The recurrent variables of the axis with a recurrence are looked at (the first such axis,
     where there are several). `contributions` needs a backward pass for every step; by default
     it is made up to 256 steps.
     """
+    arrays = {**(arrays or {}), **more}
     with np.errstate(all="ignore"):
         bad, chain = _bad(graph, arrays)
         look = Look(graph, arrays)
@@ -341,9 +349,17 @@ def sparkline(values: Array, width: int = 40) -> str:
 
 
 def truncation_bias(
-    graph: Graph, of: str, k: int, wrt: Wrt = None, over: str | None = None, **arrays: Any
+    graph: Graph,
+    of: str,
+    k: int,
+    wrt: Wrt = None,
+    over: str | None = None,
+    *,
+    arrays: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> Mapping[str, float]:
     """What truncation does to a gradient, exactly: |truncated - full| / |full| by name."""
+    arrays = {**(arrays or {}), **more}
     full, cut = graph.grad(of, wrt)(**arrays), truncate(graph, k, over).grad(of, wrt)(**arrays)
     return {
         name: float(np.linalg.norm(cut[name] - full[name]) / max(float(np.linalg.norm(full[name])), 1e-300))

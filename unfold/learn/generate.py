@@ -64,7 +64,8 @@ def generate(
     stop: int | None = None,
     seed: int = 0,
     over: str | None = None,
-    **arrays: Any,
+    arrays: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> Sequence:
     """Symbols chosen one after another from softmax(scores / temperature) and fed back as the
     input `feed`; greedily where the temperature is 0.
@@ -72,6 +73,7 @@ def generate(
     Ends after `length` symbols, or with `stop`. `start` is fed first where the scores read
     `feed` at the same step; where they read it at the step before, the system has its own.
     """
+    arrays = {**(arrays or {}), **more}
     loop = Feedback.of(graph, feed, scores, over)
     state, now, rng = loop.begin(arrays), start, np.random.default_rng(seed)
     chosen: list[int] = []
@@ -96,7 +98,8 @@ def beam(
     stop: int | None = None,
     normalise: float = 0.0,
     over: str | None = None,
-    **arrays: Any,
+    arrays: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> list[Sequence]:
     """The likeliest sequences found by beam search, best first, at most `width`.
 
@@ -104,6 +107,7 @@ def beam(
     `length` symbols. With `normalise` = a, they are ranked by log p / (number of symbols)**a,
     which favours long ones (Wu et al. 2016 use 0.6 to 0.7).
     """
+    arrays = {**(arrays or {}), **more}
     if width < 1 or length < 0:
         raise UnfoldError(f"beam: width is at least 1 and length at least 0, not {width} and {length}")
     loop = Feedback.of(graph, feed, scores, over)

@@ -41,14 +41,17 @@ class Gradcheck:
         gradients: Mapping[str, Any] | None = None,
         order: int = 1,
         only: tuple[str, str, int | None] | None = None,
-        **arrays: Any,
+        *,
+        arrays: Mapping[str, Any] | None = None,
+        **more: Any,
     ) -> Report:
         """The report; `GradientError` unless the gradients hold. Arguments are those of `uf.check`."""
+        arrays = {**(arrays or {}), **more}
         from unfold.check import assert_gradients
 
         __tracebackhide__ = True
         seed = self.seed if seed is None else seed
-        return assert_gradients(graph, of, wrt, seed, gradients, order, only, **arrays)
+        return assert_gradients(graph, of, wrt, seed, gradients, order, only, arrays=arrays)
 
 
 @pytest.fixture

@@ -126,6 +126,8 @@ class Log_softmax(Along):
     kind, neutral = "float", -LARGE
 
     def forward(self, xp: Any, a: Any) -> Any:
+        if not a.size:
+            return a
         z = xp.subtract(a, xp.max(xp.real(a), axis=self.dims, keepdims=True, initial=-xp.inf))
         return xp.subtract(z, xp.log(xp.sum(xp.exp(z), axis=self.dims, keepdims=True)))
 
