@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from viz.shapes.curves import Point
 from viz.shapes.figures import Bounds, Shape, bounds
@@ -19,6 +20,10 @@ class Picture:
     margin: float = 10.0
     # what only `.html` shows
     page: Callable[[], Page] | None = field(default=None, compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle: the page made, not how it is made."""
+        return {**self.__dict__, "page": self.page and Made(self.page())}
 
     @property
     def bounds(self) -> Bounds:
@@ -40,3 +45,13 @@ class Page:
     folded: Picture | None = None
     unfolded: Picture | None = None
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A page that is there already."""
+
+    page: Page
+
+    def __call__(self) -> Page:
+        return self.page
