@@ -51,7 +51,7 @@ class Interpreted(RuntimeWarning):
     """A graph that no plan was made for runs step by step, a thousand times slower."""
 
 
-class Built:
+class Prepared:
     """What calls of the same shapes run: their plan, and what is checked before it."""
 
     def __init__(self, graph: System, bound: Binding, run: Callable[[Binding], dict[str, Array]]) -> None:
@@ -94,9 +94,9 @@ class Function:
 
     def __init__(self, graph: System, backend: str, optimise: Names | None, keep: int) -> None:
         self._made_of = (graph, backend, optimise, keep)
-        self._built: dict[Any, Built] = {}  # the latest last
-        self._known: dict[Any, Built] = {}  # by the form of arrays that need no more checks
-        self._latest: tuple[Any, Built | None] = (None, None)  # to compare costs less than to hash
+        self._built: dict[Any, Prepared] = {}  # the latest last
+        self._known: dict[Any, Prepared] = {}  # by the form of arrays that need no more checks
+        self._latest: tuple[Any, Prepared | None] = (None, None)  # to compare costs less than to hash
         self._lock = threading.Lock()
         self._steps = any(name in graph.steps for name in graph.outputs)
         self._plain = not any(isinstance(u.op, Input) and u.op.most for u in graph.inputs.values())
@@ -139,7 +139,7 @@ class Function:
             self._use(built, form, known=True)
         return Result(_regroup(graph, outputs) if self._steps else outputs)
 
-    def _outputs(self, built: Built, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    def _outputs(self, built: Prepared, arrays: Mapping[str, Array]) -> dict[str, Array]:
         try:
             return built(arrays)
         except BadIndex:
@@ -147,7 +147,7 @@ class Function:
         except IndexError as error:
             raise BadIndex(f"an index that the system computes chooses what is not there: {error}") from None
 
-    def _for(self, bound: Binding) -> Built:
+    def _for(self, bound: Binding) -> Prepared:
         """What runs arrays of these shapes, made where nothing is known for them."""
         graph, backend, optimise, keep = self._made_of
         lengths = tuple(bound.extents.items())  # the call itself may say how long an axis is
@@ -156,13 +156,13 @@ class Function:
         if built is None:
             while len(self._built) >= keep:
                 self._forget()
-            built = Built(graph, bound, _build(graph, bound, backend, optimise))
+            built = Prepared(graph, bound, _build(graph, bound, backend, optimise))
         with self._lock:
             self._built.pop(key, None)
             self._built[key] = built
         return built
 
-    def _use(self, built: Built, form: Any, known: bool = False) -> None:
+    def _use(self, built: Prepared, form: Any, known: bool = False) -> None:
         """Arrays of this form came: what runs them is the last to be forgotten."""
         with self._lock:
             key = next((k for k, b in self._built.items() if b is built), None)
