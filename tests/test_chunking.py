@@ -16,7 +16,7 @@ from unfold.engine import made_up
 from unfold.engine.binding import bind
 from unfold.engine.numpy import printed as printed
 from unfold.engine.plan import chunking
-from unfold.engine.plan.passes import OPTIMISATIONS
+from unfold.engine.rewrites.passes import OPTIMISATIONS
 from unfold.engine.run import _joint
 from unfold.graph import Graph
 

@@ -13,8 +13,8 @@ import unfold as uf
 from unfold.engine.binding import bind
 from unfold.engine.numpy import printed as printed
 from unfold.engine.plan import chunking
-from unfold.engine.plan.blending import Blend
 from unfold.engine.plan.plan import plan
+from unfold.engine.rewrites.blending import Blend
 from unfold.engine.run import _joint
 from unfold.transform.adjoint import with_gradients
 

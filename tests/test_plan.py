@@ -15,7 +15,7 @@ import unfold as uf
 from unfold.engine import made_up
 from unfold.engine.binding import bind
 from unfold.engine.numpy import printed as printed
-from unfold.engine.plan.passes import OPTIMISATIONS, SumOfScatters
+from unfold.engine.rewrites.passes import OPTIMISATIONS, SumOfScatters
 from unfold.engine.run import _joint
 
 FEW = len(OPTIMISATIONS) - 1

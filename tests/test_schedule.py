@@ -26,9 +26,9 @@ from unfold.engine import made_up
 from unfold.engine.binding import bind
 from unfold.engine.numpy.comments import equations
 from unfold.engine.plan import chunking
-from unfold.engine.plan.augmenting import Room
-from unfold.engine.plan.passes import OPTIMISATIONS, VIEWS
 from unfold.engine.plan.plan import Plan, plan
+from unfold.engine.rewrites.augmenting import Room
+from unfold.engine.rewrites.passes import OPTIMISATIONS, VIEWS
 from unfold.engine.run import _joint
 from unfold.ops.array.shape import Concat
 from unfold.ops.time.delays import Delay

@@ -25,8 +25,8 @@ from unfold.engine import indices, made_up, reference
 from unfold.engine.binding import Array, Binding, bind
 from unfold.engine.numba import modules
 from unfold.engine.numpy import printed as printed
-from unfold.engine.plan.passes import OPTIMISATIONS
 from unfold.engine.reference import Reference
+from unfold.engine.rewrites.passes import OPTIMISATIONS
 from unfold.ops.time.delays import zeros
 from unfold.transform.adjoint import adjoints, select, with_gradients
 

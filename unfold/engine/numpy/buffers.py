@@ -15,8 +15,8 @@ from unfold.core.op import Elementwise
 from unfold.engine.binding import Array
 from unfold.engine.numpy.lines import Source
 from unfold.engine.numpy.storage import Letters, Var
-from unfold.engine.plan.augmenting import Eye
 from unfold.engine.plan.plan import CannotPlan, Plan
+from unfold.engine.rewrites.augmenting import Eye
 from unfold.ops.array.indexing import Extent
 from unfold.ops.array.linear import Contract
 from unfold.ops.time.delays import Delay, Size, Step, Zeros

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 
 from unfold.core.node import Node
 from unfold.core.op import Elementwise
-from unfold.engine.plan.blending import Blend
-from unfold.engine.plan.passes import VIEWS
 from unfold.engine.plan.plan import Plan
+from unfold.engine.rewrites.blending import Blend
+from unfold.engine.rewrites.passes import VIEWS
 
 
 def equations(plan: Plan, texts: Mapping[str, str]) -> dict[Node, str]:

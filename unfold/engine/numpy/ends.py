@@ -14,7 +14,7 @@ from unfold.core.leaves import Constant
 from unfold.core.node import Node
 from unfold.engine.numpy.places import Places
 from unfold.engine.numpy.storage import Letters, Var
-from unfold.engine.plan.passes import SMALL
+from unfold.engine.rewrites.passes import SMALL
 from unfold.ops.array.shape import Concat
 from unfold.ops.time.delays import Delay
 

@@ -17,7 +17,7 @@ from unfold.core.leaves import Named
 from unfold.core.node import Node
 from unfold.engine.numpy.reuse import Reuse
 from unfold.engine.numpy.storage import Letters, Var
-from unfold.engine.plan.passes import VIEWS
+from unfold.engine.rewrites.passes import VIEWS
 from unfold.ops.array.shape import Concat
 from unfold.ops.time.delays import At, Delay, Place, Reverse, Structural, Zeros
 

@@ -19,8 +19,8 @@ from unfold.engine.numba.modules import load, module
 from unfold.engine.numpy.comments import equations
 from unfold.engine.numpy.lines import Source
 from unfold.engine.numpy.printer import Printer
-from unfold.engine.plan.passes import OPTIMISATIONS, add_rows
 from unfold.engine.plan.plan import plan
+from unfold.engine.rewrites.passes import OPTIMISATIONS, add_rows
 from unfold.notation.text import expression
 
 

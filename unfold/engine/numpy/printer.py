@@ -21,8 +21,8 @@ from unfold.engine.numpy import comments
 from unfold.engine.numpy.storage import Loop, Var
 from unfold.engine.numpy.values import Values
 from unfold.engine.plan.chunking import Chunk, accumulates, is_view
-from unfold.engine.plan.passes import VIEWS
 from unfold.engine.plan.plan import CannotPlan
+from unfold.engine.rewrites.passes import VIEWS
 from unfold.ops.time.delays import Delay, Structural
 
 

@@ -10,8 +10,8 @@ from unfold.core.node import Node
 from unfold.core.op import Elementwise
 from unfold.engine.numpy.buffers import Layout
 from unfold.engine.numpy.storage import Letters, Var
-from unfold.engine.plan.passes import VIEWS
 from unfold.engine.plan.trace import Ref, trace
+from unfold.engine.rewrites.passes import VIEWS
 
 
 class Reuse(Layout):

@@ -13,11 +13,11 @@ from unfold.core.op import Along, Elementwise
 from unfold.engine.numpy.ends import Ends
 from unfold.engine.numpy.products import emit_product
 from unfold.engine.numpy.storage import Letter, Letters, Var
-from unfold.engine.plan.blending import Blend
-from unfold.engine.plan.packing import Fan
-from unfold.engine.plan.passes import SumOfProducts, SumOfScatters
 from unfold.engine.plan.plan import CannotPlan
 from unfold.engine.plan.trace import Ref, trace
+from unfold.engine.rewrites.blending import Blend
+from unfold.engine.rewrites.packing import Fan
+from unfold.engine.rewrites.passes import SumOfProducts, SumOfScatters
 from unfold.ops.array.indexing import Take
 from unfold.ops.array.linear import Contract
 from unfold.ops.array.shape import Concat

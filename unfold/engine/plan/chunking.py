@@ -18,7 +18,7 @@ from unfold.analysis.schedule import Loop
 from unfold.core.axis import Axis
 from unfold.core.leaves import Symbol
 from unfold.core.node import Node
-from unfold.engine.plan.passes import SumOfProducts, SumOfScatters
+from unfold.engine.rewrites.passes import SumOfProducts, SumOfScatters
 from unfold.ops.array.reduction import Sum
 from unfold.ops.time.delays import Delay
 

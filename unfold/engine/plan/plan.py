@@ -20,12 +20,12 @@ from unfold.core.leaves import Symbol
 from unfold.core.node import Node
 from unfold.core.system import System
 from unfold.engine.binding import Binding
-from unfold.engine.plan.augmenting import Room, augment
 from unfold.engine.plan.chunking import Chunk, chunked
-from unfold.engine.plan.packing import Fan, pack
-from unfold.engine.plan.passes import VIEWS, Passed, fuse, hoist, inline, separate
-from unfold.engine.plan.stacking import stack
-from unfold.engine.plan.turning import turned
+from unfold.engine.rewrites.augmenting import Room, augment
+from unfold.engine.rewrites.packing import Fan, pack
+from unfold.engine.rewrites.passes import VIEWS, Passed, fuse, hoist, inline, separate
+from unfold.engine.rewrites.stacking import stack
+from unfold.engine.rewrites.turning import turned
 from unfold.ops.array.shape import Concat
 from unfold.ops.time.delays import Delay
 

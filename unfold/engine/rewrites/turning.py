@@ -15,8 +15,8 @@ from unfold.core.axis import Axis
 from unfold.core.leaves import Symbol
 from unfold.core.node import Node
 from unfold.core.op import Elementwise
-from unfold.engine.plan.blending import Blend
-from unfold.engine.plan.packing import Fan
+from unfold.engine.rewrites.blending import Blend
+from unfold.engine.rewrites.packing import Fan
 from unfold.ops.array.linear import Contract
 from unfold.ops.array.shape import Concat
 from unfold.ops.time.delays import Delay, Structural

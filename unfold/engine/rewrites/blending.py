@@ -21,8 +21,8 @@ from unfold.core.node import Node, Op
 from unfold.core.op import Elementwise, apply, promote
 from unfold.core.system import System
 from unfold.engine.binding import Binding
-from unfold.engine.plan.passes import SMALL, is_step_back, loops_of, numbers
-from unfold.engine.plan.stacking import Replaced, pieces_of
+from unfold.engine.rewrites.passes import SMALL, is_step_back, loops_of, numbers
+from unfold.engine.rewrites.stacking import Replaced, pieces_of
 from unfold.ops.array.indexing import Narrow
 from unfold.ops.array.shape import Concat
 

@@ -18,7 +18,7 @@ from unfold.core.leaves import Symbol
 from unfold.core.node import Node, call
 from unfold.core.op import Along, Elementwise, apply
 from unfold.core.system import System, postorder, reach, rebuild
-from unfold.engine.plan.passes import Passed, SumOfProducts, loops_of
+from unfold.engine.rewrites.passes import Passed, SumOfProducts, loops_of
 from unfold.ops.array.indexing import Narrow
 from unfold.ops.array.linear import Contract
 from unfold.ops.array.shape import Concat

@@ -19,10 +19,10 @@ from unfold.core.node import Node, call
 from unfold.core.op import Along, apply
 from unfold.core.system import System, reach
 from unfold.engine.binding import Binding
-from unfold.engine.plan.blending import Blend
-from unfold.engine.plan.packing import Fan
-from unfold.engine.plan.passes import SMALL, Passed, SumOfProducts, is_step_back, loops_of, numbers
-from unfold.engine.plan.stacking import Replaced, is_weight, pieces_of, substitute, transposed
+from unfold.engine.rewrites.blending import Blend
+from unfold.engine.rewrites.packing import Fan
+from unfold.engine.rewrites.passes import SMALL, Passed, SumOfProducts, is_step_back, loops_of, numbers
+from unfold.engine.rewrites.stacking import Replaced, is_weight, pieces_of, substitute, transposed
 from unfold.ops.array.indexing import Narrow
 from unfold.ops.array.linear import Contract
 from unfold.ops.array.shape import Concat

@@ -20,9 +20,9 @@ from unfold.core.node import Node, Op
 from unfold.core.op import apply, promote
 from unfold.core.system import System, reach
 from unfold.engine.binding import Binding
-from unfold.engine.plan.blending import gates, pair
-from unfold.engine.plan.passes import Passed, loops_of
-from unfold.engine.plan.stacking import Replaced, concat, lift, pieces_of, substitute
+from unfold.engine.rewrites.blending import gates, pair
+from unfold.engine.rewrites.passes import Passed, loops_of
+from unfold.engine.rewrites.stacking import Replaced, concat, lift, pieces_of, substitute
 from unfold.ops.array.indexing import Narrow
 from unfold.ops.array.shape import Concat
 from unfold.ops.time.delays import Delay
