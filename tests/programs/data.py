@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,7 @@ class Quantity:
     body: Expr | None = None
     bounds: tuple[tuple[tuple[Place, ...], Expr], ...] = ()
     reach: tuple[tuple[int, int], ...] = ()  # for each axis: how many steps are given before and after
+    read: bool = True  # whether anything reads its steps 1..T
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +80,14 @@ class Program:
     @property
     def leaves(self) -> list[Quantity]:
         """The inputs and parameters that it reads, in order."""
-        found = {q.name for q in self.used() if q.role != "var"}
-        return [q for q in self.quantities.values() if q.name in found]
+        return [q for q in self.used() if q.role != "var" and q.read]
 
     def used(self) -> list[Quantity]:
-        """The quantities that the outputs need, through every equation and boundary."""
-        return reached(self.outputs.values(), self.quantities)
+        """The quantities that the outputs need, through every equation and boundary that they may meet."""
+        if "used" not in self.known:
+            self.known["used"] = reached(self.outputs.values(), self.quantities)
+        used: list[Quantity] = self.known["used"]
+        return used
 
     def arrays(self, seed: int = 0, sizes: dict[str, int] | None = None, batch: int = 0) -> dict[str, Any]:
         """Arrays for the leaves; over a batch, inputs have the examples in front."""
@@ -117,19 +121,39 @@ def written_of(q: Quantity) -> list[Expr]:
 
 
 def reached(roots: Iterable[Expr], quantities: dict[str, Quantity]) -> list[Quantity]:
-    """The quantities below some expressions."""
-    waiting, found = list(roots), dict[str, Quantity]()
+    """The quantities below some expressions, each with the equations that some read may meet: an
+    input whose steps nothing reads has no bound but only its boundary, and is not asked for."""
+    waiting, seen = list(roots), set[tuple[str, tuple[Place, ...]]]()
     while waiting:
         for e in walk([waiting.pop()]):
-            if e.op == "read" and e.static[0] not in found:
-                q = found[e.static[0]] = quantities[e.static[0]]
-                waiting += needed(q, quantities)
-    return list(found.values())
+            if e.op != "read":
+                continue
+            q = quantities[e.static[0]]
+            bounds = dict(q.bounds)
+            for places in product(*(_met(q, k, p) for k, p in enumerate(e.static[1]))):
+                if (q.name, places) not in seen:
+                    seen.add((q.name, places))
+                    body = bounds[places] if places in bounds else q.body
+                    waiting += [body] if body is not None else []
+    return [_only(q, seen) for q in quantities.values() if any(name == q.name for name, _ in seen)]
 
 
-def needed(q: Quantity, quantities: dict[str, Quantity]) -> list[Expr]:
-    """What defines a quantity, as far as anything reads it: all of it, where it is read at all."""
-    return written_of(q)
+def _only(q: Quantity, seen: set[tuple[str, tuple[Place, ...]]]) -> Quantity:
+    bounds = tuple((places, e) for places, e in q.bounds if (q.name, places) in seen)
+    now = (q.name, tuple(NOW for _ in q.axes)) in seen
+    return replace(q, bounds=bounds, body=q.body if now else None, read=now)
+
+
+def _met(q: Quantity, k: int, p: Place) -> list[Place]:
+    """What a read at a place may meet along an axis, whatever its length: steps and boundaries."""
+    before = [Place("at", -m) for m in range(q.reach[k][0])]
+    after = [Place("last", 1 + m) for m in range(q.reach[k][1])]
+    if (p.kind == "at" and p.n < 1) or (p.kind == "last" and p.n > 0):
+        return [p]
+    if p.kind in ("at", "last"):
+        return [NOW, *(after if p.kind == "at" else before)]
+    lag = p.n if p.kind == "lag" else 1 - p.n
+    return [NOW, *(before[:lag] if lag > 0 else after[:-lag])]
 
 
 # ---------------------------------------------------------------------- made with their shapes
@@ -169,6 +193,7 @@ def make(op: str, *args: Expr, static: tuple[Any, ...] = ()) -> Expr:
             del shape[over]
         return Expr(op, args, static, tuple(shape), axes)
     blanks = [np.zeros(e.shape, int if e.kind == "int" else float) for e in args]
-    out = FUNCTIONS[op](*blanks, *static)
+    with np.errstate(invalid="ignore"):
+        out = FUNCTIONS[op](*blanks, *static)
     kind = "bool" if out.dtype == bool else "float"
     return Expr(op, args, static, tuple(np.shape(out)), axes, kind)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
-from programs.data import NOW, Expr, Place, Program, Quantity, const, make, num, read, step
+from programs.data import NOW, Expr, Place, Program, Quantity, const, make, num, reached, read, step
 from programs.meaning import NEEDS_ENTRIES
 
 AXES = "tij"
@@ -131,6 +131,8 @@ class Drawing:
             self.group()
         variables = [q for q in self.quantities.values() if q.role == "var"]
         loss = self.loss(variables)
+        if self.chance(0.9):
+            loss = self.covered(loss)
         outputs = {"loss": loss}
         for q in self.rng.sample(variables, min(len(variables), self.pick((0, 1, 1, 2)))):
             outputs[f"out_{q.name}"] = read(q, [Place() for _ in q.axes])
@@ -157,6 +159,15 @@ class Drawing:
             total = e if total is None else make("add", total, e)
         assert total is not None
         return make("multiply", num(0.5), total) if self.chance(0.3) else total
+
+    def covered(self, loss: Expr) -> Expr:
+        """The loss and a sum over data, so that some input says how long every axis is."""
+        used = reached([loss], self.quantities)
+        axes = {a for q in used for a in q.axes} - {a for q in used if q.role == "input" and q.read for a in q.axes}
+        for axis in sorted(axes):
+            data = self.leaf((), "input", (axis,))
+            loss = make("add", loss, make("sum", make("multiply", num(0.5), data), static=(axis,)))
+        return loss
 
     def reduced(self, e: Expr, over: Any) -> Expr:
         entries = self.sizes[over] if isinstance(over, str) else e.shape[over]

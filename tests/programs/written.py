@@ -34,10 +34,9 @@ class Writer:
         self.axes = sorted({a for q in used for a in q.axes} | {a for e in walk(roots) for a in self._spans(e)})
         for a in self.axes:
             self.lines.append(f"{a} = uf.axis({a!r})")
-        order = [q for q in program.quantities.values() if any(q is u for u in used)]
-        for q in order:
+        for q in used:
             self.declare(q)
-        for q in order:
+        for q in used:
             self.define(q)
         given = {name: self.whole([e])[0] for name, e in program.outputs.items()}
         self.lines.append(f"g = uf.graph({', '.join(f'{n}={text}' for n, text in given.items())})")
