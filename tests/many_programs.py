@@ -83,9 +83,11 @@ def main(arguments: list[str]) -> int:
 
 def _explain(kinds: dict[tuple[str, str, str], list[int]], given: argparse.Namespace) -> None:
     """The first wrong program of each kind as a script, made smaller."""
-    for k, ((what, way, said), numbers) in enumerate(kinds.items()):
-        if what != "wrong" or given.small <= 0:
+    seen: set[str] = set()
+    for (what, way, said), numbers in kinds.items():
+        if what != "wrong" or given.small <= 0 or said in seen:
             continue
+        seen.add(said)
         program = draw(random.Random(min(numbers)))
 
         def fails(p: object, way: str = way, said: str = said) -> bool:
@@ -96,7 +98,7 @@ def _explain(kinds: dict[tuple[str, str, str], list[int]], given: argparse.Names
         text = f"# seed {min(numbers)}\n" + repro(program, attempt(program, way))
         if given.save:
             given.save.mkdir(parents=True, exist_ok=True)
-            (given.save / f"{k:03}-{way.replace(' ', '-')}-{min(numbers)}.py").write_text(text)
+            (given.save / f"{len(seen):03}-{way.replace(' ', '-')}-{min(numbers)}.py").write_text(text)
         else:
             print("\n" + text)
 

@@ -260,7 +260,11 @@ def _fixed(a: Any) -> Any:
     return a
 
 
-LAYOUTS = (np.asfortranarray, _gaps, _reversed, _fixed)
+def _columns(a: Any) -> Any:
+    return np.array(a, order="F")
+
+
+LAYOUTS = (_columns, _gaps, _reversed, _fixed)
 
 
 def single(case: Case) -> None:
@@ -276,11 +280,18 @@ def single(case: Case) -> None:
     same_gradients(case, grads, tol=1e-2)
 
 
+def _everything(case: Case) -> Iterator[Expr]:
+    used = case.program.used()
+    return walk([*case.program.outputs.values(), *(e for q in used for e in written_of(q))])
+
+
+def _uses(case: Case, *ops: str) -> bool:
+    return any(e.op in ops for e in _everything(case))
+
+
 def complex_numbers(case: Case) -> None:
     """Complex parameters and inputs, through what is defined for them."""
-    used = case.program.used()
-    roots = [*case.program.outputs.values(), *(e for q in used for e in written_of(q))]
-    if any(e.op not in SMOOTH for e in walk(roots)) or not case.names:
+    if any(e.op not in SMOOTH for e in _everything(case)) or not case.names:
         raise Unfit
     graph = build(case.program, "complex")
     arrays = {n: a + 0.3j * case.direction(3)[n] if n in case.names else a for n, a in case.arrays.items()}
@@ -307,6 +318,8 @@ def forward_mode(case: Case) -> None:
 
 def _curvature(case: Case) -> tuple[Arrays, Arrays, float, float]:
     _covered(case)
+    if _uses(case, "stop_gradient"):
+        raise Unfit  # the tangent of a gradient holds it constant, a difference of gradients does not
     u, v = case.direction(1), case.direction(2)
     right, doubt = curvature(case.program, case.arrays, u, v)
     if doubt > 1e-6 * (1 + abs(right)):
@@ -318,7 +331,8 @@ def second(case: Case) -> None:
     """hvp: the Hessian along one direction times another."""
     u, v, right, tol = _curvature(case)
     with loudly():
-        got = case.graph.hvp("loss", case.names)(**case.given, **{n + "_dot": d for n, d in v.items()})
+        g = case.graph.hvp("loss", case.names)
+        got = g(**_taken(g, {**case.given, **{n + "_dot": d for n, d in v.items()}}))
     for n in case.names:
         if np.shape(got[n]) != case.arrays[n].shape:
             raise Wrong(f"hvp of {n}: shape {np.shape(got[n])}, the array's is {case.arrays[n].shape}")
@@ -335,7 +349,9 @@ def gradient_of_gradient(case: Case) -> None:
         node = first.outputs[n]
         other = uf.input(n + "_u", *node.shape, over=node.axes)
         term = node * (other[node.axes].op.var.symbols[tuple(a.now for a in node.axes)] if node.axes else other)
-        arrays[n + "_u"] = u[n]
+        own = next(q.axes for q in case.program.leaves if q.name == n)
+        order = [own.index(a.name) for a in node.axes]  # that of the array is checked by `gradient`
+        arrays[n + "_u"] = u[n].transpose(*order, *range(len(own), u[n].ndim))
         for _ in node.shape:
             term = uf.sum(term, over=-1)
         for a in node.axes:
@@ -356,6 +372,23 @@ def _covered(case: Case) -> None:
         raise Unfit  # an axis that no input has: its length may be asked for under many names
 
 
+def _taken(graph: Any, arrays: Arrays) -> Arrays:
+    """The arrays that a graph takes: `same_arguments` says that it should take all of them."""
+    return {n: a for n, a in arrays.items() if n in {**graph.inputs, **graph.params, **graph.spare}}
+
+
+def same_arguments(case: Case) -> None:
+    """What is made of a graph takes the arguments of the graph."""
+    _covered(case)
+    params = [q.name for q in case.program.leaves if q.role == "param" and q.kind == "float"]
+    u = {n + "_dot": d for n, d in case.direction().items()}
+    case.graph.hvp("loss", case.names)(**case.given, **u)
+    case.graph.jvp(None, case.names)(**case.given, **u)
+    case.graph.grad("loss", case.names)(**case.given)
+    if params:
+        uf.rtrl(case.graph, "loss", params)(**case.given)
+
+
 def online(case: Case) -> None:
     """Real-time recurrent learning."""
     _covered(case)
@@ -363,7 +396,8 @@ def online(case: Case) -> None:
     if not params:
         raise Unfit
     with loudly():
-        got = uf.rtrl(case.graph, "loss", params)(**case.given)
+        g = uf.rtrl(case.graph, "loss", params)
+        got = g(**_taken(g, case.given))
     same_gradients(case, got, names=params)
 
 
@@ -406,10 +440,12 @@ def streamed(case: Case) -> None:
     s = uf.stream(case.graph, *names, over=axis)
     over = {q.name: q.axes.index(axis) for q in case.program.leaves if axis in q.axes}
     held = {n: a for n, a in case.arrays.items() if n not in over}
+    inputs = {q.name for q in case.program.leaves if q.role == "input"}  # those without the axis are held
     state = s.init(**{n: a for n, a in held.items() if n in s.known})
     for k in range(size):
         here = {n: np.take(case.arrays[n], k, d) for n, d in over.items()}
-        out, state = s(state, **{n: a for n, a in {**held, **here}.items() if n in s.known})
+        weights = {n: a for n, a in held.items() if n not in inputs}
+        out, state = s(state, **{n: a for n, a in {**weights, **here}.items() if n in s.known})
         for n in names:
             e = case.program.outputs[n]
             if axis in e.axes:
@@ -599,6 +635,7 @@ WAYS: dict[str, Callable[[Case], None]] = {
     "hvp": second,
     "grad of grad": gradient_of_gradient,
     "rtrl": online,
+    "same arguments": same_arguments,
     "checkpoint": checkpointed,
     "truncate": truncated,
     "stream": streamed,
@@ -657,7 +694,8 @@ def kind_of(said: str) -> str:
     head = re.sub(r"got .*", "", head)
     head = re.sub(r"shape \(.*", "shape", head)
     head = re.sub(r"\b(out_|d)?[vxpds]\d+(_dot|_u)?\b", "_", head)
-    head = re.sub(r"takes .*|this graph has .*|output (_|loss|more)\\b", "", head)
+    head = re.sub(r"\[[^]]*\]", "", head) if head.startswith("refused") or "Not" in head else head
+    head = re.sub(r"_ should be.*|along . |of . than|takes .*|this graph has .*|output (_|loss|more)\\b", "", head)
     return re.sub(r"[-+]?\d[\d.e+-]*", "#", head)[:90]
 
 
@@ -672,7 +710,7 @@ def repro(program: Program, verdict: Verdict) -> str:
         more = "".join(f", {a}={n}" for a, n in case.lengths.items())
     except Exception:
         more = ""
-    lines.append(f"names = {case.names!r}")
+    lines.append(f"names = {case.names!r}  # all that can be differentiated")
     lines.append(f"print(g(**arrays{more}))")
     if case.names:
         lines.append(f"print(g.value_and_grad('loss', names)(**arrays{more}))")
