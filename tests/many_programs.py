@@ -76,7 +76,10 @@ def main(arguments: list[str]) -> int:
         alike[what, said][way] = numbers
     for (what, said), ways in sorted(alike.items(), key=lambda pair: -sum(map(len, pair[1].values()))):
         seeds = sorted({n for numbers in ways.values() for n in numbers})
-        print(f"{what} {len(seeds)} programs: {said}\n    seeds {seeds[:6]}; " + ", ".join(f"{w} {len(n)}" for w, n in ways.items()))
+        print(
+            f"{what} {len(seeds)} programs: {said}\n    seeds {seeds[:6]}; "
+            + ", ".join(f"{w} {len(n)}" for w, n in ways.items())
+        )
     _explain(kinds, given)
     return sum(c["wrong"] for c in table.values())
 

@@ -133,7 +133,7 @@ def reached(roots: Iterable[Expr], quantities: dict[str, Quantity]) -> list[Quan
             for places in product(*(_met(q, k, p) for k, p in enumerate(e.static[1]))):
                 if (q.name, places) not in seen:
                     seen.add((q.name, places))
-                    body = bounds[places] if places in bounds else q.body
+                    body = bounds.get(places, q.body)
                     waiting += [body] if body is not None else []
     return [_only(q, seen) for q in quantities.values() if any(name == q.name for name, _ in seen)]
 

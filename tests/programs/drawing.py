@@ -19,8 +19,9 @@ from programs.meaning import NEEDS_ENTRIES
 AXES = "tij"
 NUMBERS = (0, 0.0, 1, 0.5, -0.3, 2.0, 0.25)
 UNARY = (
-    "tanh sigmoid sin cos square negative relu abs softplus silu erf gelu elu log_sigmoid tanh sigmoid"
-).split()
+    *("tanh", "sigmoid", "tanh", "sigmoid", "sin", "cos", "square", "negative", "relu", "abs"),
+    *("softplus", "silu", "erf", "gelu", "elu", "log_sigmoid"),
+)
 Shape = tuple[int, ...]
 
 
@@ -99,6 +100,7 @@ class Drawing:
         self.quantities: dict[str, Quantity] = {}
         self.axes = AXES[: self.pick((1, 1, 2, 2, 3))]
         lengths = self.pick(([1, 2, 3, 4], [2, 3, 4, 5], [2, 3, 3, 4], [0, 1, 2, 3]))
+        self.causal = self.chance(0.25)  # nothing looks ahead, so that steps may be computed one by one
         same = self.chance(0.15)
         if same:
             n = self.pick(lengths)
@@ -146,7 +148,9 @@ class Drawing:
         chosen = dict.fromkeys([variables[-1], *(q for q in variables if self.chance(0.5))])
         total: Expr | None = None
         for q in chosen:
-            places = [Place() if self.chance(0.8) else self.fixed(q, k) for k in range(len(q.axes))]
+            places = [
+                Place() if self.causal or self.chance(0.8) else self.fixed(q, k) for k in range(len(q.axes))
+            ]
             e = read(q, places)
             e = self.pick((lambda e: make("multiply", e, e), lambda e: make("tanh", e), lambda e: e))(e)
             steps: list[Any] = [*e.axes, *[-1] * len(e.shape)]
@@ -163,7 +167,9 @@ class Drawing:
     def covered(self, loss: Expr) -> Expr:
         """The loss and a sum over data, so that some input says how long every axis is."""
         used = reached([loss], self.quantities)
-        axes = {a for q in used for a in q.axes} - {a for q in used if q.role == "input" and q.read for a in q.axes}
+        axes = {a for q in used for a in q.axes} - {
+            a for q in used if q.role == "input" and q.read for a in q.axes
+        }
         for axis in sorted(axes):
             data = self.leaf((), "input", (axis,))
             loss = make("add", loss, make("sum", make("multiply", num(0.5), data), static=(axis,)))
@@ -171,15 +177,23 @@ class Drawing:
 
     def reduced(self, e: Expr, over: Any) -> Expr:
         entries = self.sizes[over] if isinstance(over, str) else e.shape[over]
-        return make(self.pick(("sum", "sum", "sum", "mean", "logsumexp", "max") if entries else ("sum",)), e, static=(over,))
+        if self.causal and isinstance(over, str):
+            return make("sum", e, static=(over,))
+        return make(
+            self.pick(("sum", "sum", "sum", "mean", "logsumexp", "max") if entries else ("sum",)),
+            e,
+            static=(over,),
+        )
 
     # ------------------------------------------------------------------ groups of variables
     def group(self) -> None:
-        kind = self.pick(("plain", "loop", "loop", "loop", "nest", "front"))
+        kind = self.pick(
+            ("plain", "loop", "loop", "loop", "nest", "front") if not self.causal else ("plain", "loop")
+        )
         if len(self.axes) < 2 and kind in ("nest", "front"):
             kind = "loop"
         axes = self.rng.sample(self.axes, 2 if kind in ("nest", "front") else 1)
-        group = Group(tuple((a, self.pick((1, 1, 1, -1))) for a in axes))
+        group = Group(tuple((a, 1 if self.causal else self.pick((1, 1, 1, -1))) for a in axes))
         if kind == "plain":
             group.schedule = ()
         if kind == "front":
@@ -214,12 +228,16 @@ class Drawing:
             self.quantities[q.name] = q
             group.members.append(q)
             group.cluster.append(cluster)
-            group.ahead.append(self.pick((0, 0, 0, 1, -1)) if kind == "loop" and m else 0)
+            group.ahead.append(self.pick((0, 0, 0, 1, -1)) if kind == "loop" and m and not self.causal else 0)
         for m, q in enumerate(group.members):
             self.define(group, m, q)
 
     def reach(self, axis: str, sign: int) -> tuple[int, int]:
         """How many boundary values an axis has, before and after."""
+        if self.causal:
+            return (
+                self.pick(((1, 0), (1, 0), (2, 0), (3, 0))) if sign else self.pick(((0, 0), (0, 0), (1, 0)))
+            )
         if not sign:
             return self.pick(((0, 0), (0, 0), (0, 0), (1, 0), (0, 1), (2, 1)))
         if sign > 0:
@@ -260,7 +278,7 @@ class Drawing:
             return self.leaf(self.pick((q.shape, (), q.shape[1:])), self.pick(("param", "input")), ())
         if kind == 5 and (e := self.member(q.shape, scope)) is not None:
             return e
-        if kind == 6:
+        if kind == 6 and not self.causal:
             e = self.leaf(q.shape, "input", self.some(self.axes, 0.5))
             held = self.quantities[e.static[0]]
             places = [Place() if a in scope.axes else self.fixed(held, k) for k, a in enumerate(held.axes)]
@@ -303,6 +321,8 @@ class Drawing:
     def somewhere(self, q: Quantity, k: int, scope: Scope, near: bool = False) -> Place:
         """A place along an axis of a quantity that is defined at every step of the scope."""
         axis, (before, after) = q.axes[k], q.reach[k]
+        if self.causal and axis in scope.inside:
+            return Place("lag", self.pick(range(before + 1)))
         if axis not in scope.inside or (not near and self.chance(0.12)):
             return self.fixed(q, k)
         kind = self.rng.randrange(10)
@@ -325,7 +345,9 @@ class Drawing:
         return self.pick([options[0], *options])
 
     # ------------------------------------------------------------------ leaves
-    def leaf(self, shape: Shape, role: str, axes: tuple[str, ...], kind: str = "float", below: int = 0) -> Expr:
+    def leaf(
+        self, shape: Shape, role: str, axes: tuple[str, ...], kind: str = "float", below: int = 0
+    ) -> Expr:
         """An input or parameter, one that there is or a new one."""
         alike = [
             q
@@ -363,7 +385,13 @@ class Drawing:
         if self.chance(0.35) and (e := self.member(None, scope)) is not None:
             return e
         mine = {q.name for q in scope.group.members} if scope.group else set()
-        known = [q for q in self.quantities.values() if q.role == "var" and q.body is not None and q.name not in mine]
+        known = [
+            q
+            for q in self.quantities.values()
+            if q.role == "var" and q.body is not None and q.name not in mine
+        ]
+        if self.causal:
+            known = [q for q in known if set(q.axes) <= set(scope.inside)]
         if not known:
             return None
         q = self.pick(known)
@@ -406,13 +434,31 @@ class Drawing:
         weight: Callable[..., Expr] = lambda *s: self.weight(s, scope)  # noqa: E731
         if n == 1 and m == 1:
             form = self.pick(("Wv", "Wv", "vW"))
-            return make("matmul", weight(*shape, *e.shape), e) if form == "Wv" else make("matmul", e, weight(*e.shape, *shape))
+            return (
+                make("matmul", weight(*shape, *e.shape), e)
+                if form == "Wv"
+                else make("matmul", e, weight(*e.shape, *shape))
+            )
         if n == 2 and m == 1:
-            return make("matmul", e, weight(e.shape[1])) if e.shape[0] == shape[0] else make("matmul", weight(e.shape[0]), e) if e.shape[1] == shape[0] else make("matmul", weight(*shape, e.shape[0]), make("sum", e, static=(-1,)))
+            return (
+                make("matmul", e, weight(e.shape[1]))
+                if e.shape[0] == shape[0]
+                else make("matmul", weight(e.shape[0]), e)
+                if e.shape[1] == shape[0]
+                else make("matmul", weight(*shape, e.shape[0]), make("sum", e, static=(-1,)))
+            )
         if n == 1 and m == 2:
-            return make("outer", e, weight(shape[1])) if e.shape[0] == shape[0] else make("outer", make("matmul", weight(shape[0], *e.shape), e), weight(shape[1]))
+            return (
+                make("outer", e, weight(shape[1]))
+                if e.shape[0] == shape[0]
+                else make("outer", make("matmul", weight(shape[0], *e.shape), e), weight(shape[1]))
+            )
         if n == 2 and m == 2:
-            e = make("matmul", weight(shape[0], e.shape[0]), e) if e.shape[0] != shape[0] or self.chance(0.5) else e
+            e = (
+                make("matmul", weight(shape[0], e.shape[0]), e)
+                if e.shape[0] != shape[0] or self.chance(0.5)
+                else e
+            )
             return e if e.shape == shape else make("matmul", e, weight(e.shape[1], shape[1]))
         if m == 0:
             if n == 1 and self.chance(0.4):
@@ -421,7 +467,11 @@ class Drawing:
                 e = self.reduced(e, -1)
             return e
         if n == 0:
-            return make("multiply", weight(*shape), e) if self.chance(0.7) else make("broadcast", e, static=shape)
+            return (
+                make("multiply", weight(*shape), e)
+                if self.chance(0.7)
+                else make("broadcast", e, static=shape)
+            )
         return self.leaf(shape, "param", ())
 
     def weight(self, shape: Shape, scope: Scope) -> Expr:
@@ -452,7 +502,9 @@ class Drawing:
         """A value that varies along an axis, as an operation along it asks for."""
         if axis in e.axes:
             return e
-        along = self.leaf((), "input", (axis,)) if self.chance(0.5) else make("multiply", step(axis), num(0.1))
+        along = (
+            self.leaf((), "input", (axis,)) if self.chance(0.5) else make("multiply", step(axis), num(0.1))
+        )
         return make(self.pick(("add", "multiply")), along, e)
 
 
@@ -494,7 +546,10 @@ def _crossed(d: Drawing, shape: Shape, scope: Scope, depth: int) -> Expr | None:
     """Two that broadcast against each other."""
     if len(shape) != 2:
         return None
-    a, b = d.expr((shape[0], 1), scope, depth - 1), d.expr((1, shape[1]) if d.chance(0.5) else shape[1:], scope, depth - 1)
+    a, b = (
+        d.expr((shape[0], 1), scope, depth - 1),
+        d.expr((1, shape[1]) if d.chance(0.5) else shape[1:], scope, depth - 1),
+    )
     return make(d.pick(("add", "multiply")), a, b)
 
 
@@ -505,7 +560,15 @@ def _divided(d: Drawing, shape: Shape, scope: Scope, depth: int) -> Expr:
 
 def _scaled(d: Drawing, shape: Shape, scope: Scope, depth: int) -> Expr:
     e, k = d.expr(shape, scope, depth), num(d.pick((0.5, 2.0, -1.0, 0.5, 1, 0)))
-    return d.pick((lambda: make("multiply", k, e), lambda: make("multiply", e, k), lambda: make("divide", e, num(2.0)), lambda: make("add", e, k), lambda: make("subtract", k, e)))()
+    return d.pick(
+        (
+            lambda: make("multiply", k, e),
+            lambda: make("multiply", e, k),
+            lambda: make("divide", e, num(2.0)),
+            lambda: make("add", e, k),
+            lambda: make("subtract", k, e),
+        )
+    )()
 
 
 def _chosen(d: Drawing, shape: Shape, scope: Scope, depth: int) -> Expr:
@@ -513,7 +576,9 @@ def _chosen(d: Drawing, shape: Shape, scope: Scope, depth: int) -> Expr:
     test = make("less", d.expr(d.partial(shape), scope, depth - 1), limit)
     if scope.inside and d.chance(0.3):
         test = make("less", step(d.pick(scope.inside)), num(2))
-    return make("where", test, d.expr(shape, scope, depth), d.pick((num(0.5), d.expr(shape, scope, depth - 1))))
+    return make(
+        "where", test, d.expr(shape, scope, depth), d.pick((num(0.5), d.expr(shape, scope, depth - 1)))
+    )
 
 
 def _clipped(d: Drawing, shape: Shape, scope: Scope, depth: int) -> Expr:
@@ -526,6 +591,8 @@ def _held(d: Drawing, shape: Shape, scope: Scope, depth: int) -> Expr | None:
 
 def _over(d: Drawing, shape: Shape, scope: Scope, depth: int) -> Expr | None:
     """A reduction over an axis."""
+    if d.causal:
+        return None
     axis = d.pick(d.axes)
     op = d.pick(("sum", "sum", "mean", "max", "min", "logsumexp", "prod"))
     e = d.varying(d.expr(shape, scope.over(axis), depth), axis)
@@ -535,10 +602,14 @@ def _over(d: Drawing, shape: Shape, scope: Scope, depth: int) -> Expr | None:
 def _along(d: Drawing, shape: Shape, scope: Scope, depth: int) -> Expr | None:
     """What keeps the axis it acts along, or a dimension."""
     op = d.pick(("softmax", "cumsum", "log_softmax", "cummax", "sort", "cumprod"))
-    options: list[Any] = [a for a in scope.inside if d.sizes[a]] + [-k - 1 for k, n in enumerate(shape[::-1]) if n]
+    options: list[Any] = [a for a in scope.inside if d.sizes[a]] + [
+        -k - 1 for k, n in enumerate(shape[::-1]) if n
+    ]
     if not options:
         return None
     over = d.pick(options)
+    if d.causal and isinstance(over, str):
+        op = "cumsum"
     e = d.expr(shape, scope.over(over) if isinstance(over, str) else scope, depth)
     if isinstance(over, str):
         e = d.varying(e, over)
@@ -586,7 +657,9 @@ def _entry(d: Drawing, shape: Shape, scope: Scope, depth: int) -> Expr | None:
 
 def _labelled(d: Drawing, shape: Shape, scope: Scope, depth: int) -> Expr | None:
     n = d.pick(d.dims)
-    return make(d.pick(("cross_entropy", "take")), d.expr((n,), scope, depth), d.label(scope, n)) if n else None
+    return (
+        make(d.pick(("cross_entropy", "take")), d.expr((n,), scope, depth), d.label(scope, n)) if n else None
+    )
 
 
 NUMBER: list[Form] = [_dot, _dot, _summary, _summary, _entry, _labelled, _labelled]
@@ -617,7 +690,11 @@ def _sum_of_products(d: Drawing, shape: Shape, scope: Scope, depth: int) -> Expr
         n = d.pick(d.dims)
         side = d.chance(0.5)
         e = d.expr((n,), scope, depth - 1)
-        terms.append(make("matmul", e, d.weight((n, *shape), scope)) if side else make("matmul", d.weight((*shape, n), scope), e))
+        terms.append(
+            make("matmul", e, d.weight((n, *shape), scope))
+            if side
+            else make("matmul", d.weight((*shape, n), scope), e)
+        )
     total = terms[0]
     for e in terms[1:]:
         total = make("add", total, e)
@@ -666,8 +743,8 @@ def _row(d: Drawing, shape: Shape, scope: Scope, depth: int) -> Expr:
 
 
 VECTOR: list[Form] = [
-    _matrix_vector, _matrix_vector, _matrix_vector, _two_products, _two_products, _sum_of_products, _joined, _cut,
-    _turned, _row_sums, _word, _stacked, _row,
+    _matrix_vector, _matrix_vector, _matrix_vector, _two_products, _two_products, _sum_of_products, _joined,
+    _cut, _turned, _row_sums, _word, _stacked, _row,
 ]  # fmt: skip
 
 

@@ -65,10 +65,11 @@ KEEPING: dict[str, Callable[..., Any]] = {
 ALONG = {**REDUCING, **KEEPING}
 NEEDS_ENTRIES = ("mean", "max", "min", "logsumexp", "softmax", "log_softmax", "cummax", "sort")
 SMOOTH = (
-    "tanh sigmoid sin cos exp square negative add subtract multiply divide matmul outer dot concat stack narrow "
-    "entry transpose reshape broadcast flip roll sum mean prod cumsum cumprod num const read step size "
-    "swapaxes reciprocal einsum"
-).split()
+    *("tanh", "sigmoid", "sin", "cos", "exp", "square", "negative", "reciprocal"),
+    *("add", "subtract", "multiply", "divide", "matmul", "outer", "dot", "einsum"),
+    *("concat", "stack", "narrow", "entry", "transpose", "swapaxes", "reshape", "broadcast", "flip", "roll"),
+    *("sum", "mean", "prod", "cumsum", "cumprod", "num", "const", "read", "step"),
+)
 """Holomorphic operations, which take complex numbers too."""
 
 

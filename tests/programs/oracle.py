@@ -114,7 +114,9 @@ def moved(arrays: dict[str, Any], direction: dict[str, Any], by: complex) -> dic
     return {n: a + by * direction[n] if n in direction else a for n, a in arrays.items()}
 
 
-def slopes(program: Program, arrays: dict[str, Any], direction: dict[str, Any], sizes: Any = None) -> dict[str, Any]:
+def slopes(
+    program: Program, arrays: dict[str, Any], direction: dict[str, Any], sizes: Any = None
+) -> dict[str, Any]:
     """The derivative of every output along a direction, by the complex step."""
     values = Oracle(program, moved(arrays, direction, 1j * TINY), sizes).outputs()
     return {name: np.imag(v) / TINY for name, v in values.items()}
@@ -126,7 +128,9 @@ def slope(program: Program, arrays: dict[str, Any], direction: dict[str, Any], s
     return float(np.imag(value) / TINY)
 
 
-def curvature(program: Program, arrays: dict[str, Any], u: dict[str, Any], v: dict[str, Any]) -> tuple[float, float]:
+def curvature(
+    program: Program, arrays: dict[str, Any], u: dict[str, Any], v: dict[str, Any]
+) -> tuple[float, float]:
     """The second derivative of the loss along u and v, and how far it can be trusted: differences of
     complex steps, extrapolated."""
 

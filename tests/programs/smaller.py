@@ -59,7 +59,9 @@ def _candidates(program: Program) -> Iterator[Program]:
     for name, root in program.outputs.items():
         for old in reversed(list(walk([root]))):
             for new in _instead(old):
-                yield replace(program, outputs={**program.outputs, name: substituted(root, old, new)}, known={})
+                yield replace(
+                    program, outputs={**program.outputs, name: substituted(root, old, new)}, known={}
+                )
 
 
 def _with(program: Program, q: Any) -> Program:

@@ -31,7 +31,9 @@ class Writer:
         self.names: dict[int, str] = {}
         used = program.used()
         roots = [*program.outputs.values(), *(e for q in used for e in written_of(q))]
-        self.axes = sorted({a for q in used for a in q.axes} | {a for e in walk(roots) for a in self._spans(e)})
+        self.axes = sorted(
+            {a for q in used for a in q.axes} | {a for e in walk(roots) for a in self._spans(e)}
+        )
         for a in self.axes:
             self.lines.append(f"{a} = uf.axis({a!r})")
         for q in used:
@@ -106,7 +108,9 @@ def place(axis: str, p: Place) -> str:
     more = "" if not p.n else f" + {p.n}" if p.n > 0 else f" - {-p.n}"
     if p.kind == "lag":
         return axis + ("" if not p.n else f"-{p.n}" if p.n > 0 else f"+{-p.n}")
-    return {"now": axis, "at": str(p.n), "last": f"{axis}.last{more}", "back": f"{axis}.last{more} - {axis}"}[p.kind]
+    return {"now": axis, "at": str(p.n), "last": f"{axis}.last{more}", "back": f"{axis}.last{more} - {axis}"}[
+        p.kind
+    ]
 
 
 CALLS: dict[str, Any] = {
