@@ -287,6 +287,8 @@ class Drawing:
 
     def recurrence(self, q: Quantity, scope: Scope) -> Expr:
         """An equation that reads its own group, bounded."""
+        if len(q.shape) == 1 and self.chance(0.4) and (e := self.cell(q.shape, scope)) is not None:
+            return e
         terms = []
         for _ in range(self.pick((1, 1, 2))):
             e = self.member(None, scope)
@@ -302,6 +304,50 @@ class Drawing:
             gate = make("sigmoid", make("add", terms[0], self.full(self.leaf(q.shape, "param", ()), q.shape)))
             return make("add", make("multiply", gate, make("tanh", total)), make("multiply", gate, terms[-1]))
         return make(self.pick(("tanh", "tanh", "sigmoid", "sin")), self.full(total, q.shape))
+
+    def cell(self, shape: Shape, scope: Scope) -> Expr | None:
+        """An equation as cells have it: products with the state of before and with data, and a bias,
+        through one nonlinearity; or gates made of such sums."""
+        state = self.member(None, scope)
+        if state is None or len(state.shape) != 1:
+            return None
+        data = self.data((self.pick(self.dims),), scope)
+        if self.chance(0.15):
+            data = const([0.5] * self.pick((1, 2, 3)))
+
+        def total() -> Expr:
+            terms = [self.product(shape, v, scope) for v in (state, data) if self.chance(0.85)]
+            terms += [
+                self.leaf(self.pick((shape, shape, (1,), ())), "param", ()) for _ in range(self.pick((0, 1)))
+            ]
+            terms += [self.product(shape, data, scope)] if self.chance(0.15) or not terms else []
+            self.rng.shuffle(terms)
+            out = terms[0]
+            for e in terms[1:]:
+                out = make("add", out, e) if self.chance(0.9) else make("subtract", out, e)
+            return self.full(out, shape)
+
+        kind = self.rng.randrange(4)
+        if kind < 2 or state.shape != shape:
+            return (
+                make(self.pick(("tanh", "sigmoid", "sigmoid", "relu")), total())
+                if kind
+                else make("tanh", total())
+            )
+        gate, new = make("sigmoid", total()), make("tanh", total())
+        if kind == 2:  # (1 - z) * h + z * new
+            kept = make("multiply", make("subtract", num(1), gate), state)
+            return make("add", kept, make("multiply", gate, new))
+        forget = make("sigmoid", total())
+        return make("tanh", make("add", make("multiply", forget, state), make("multiply", gate, new)))
+
+    def product(self, shape: Shape, v: Expr, scope: Scope) -> Expr:
+        """A vector times a matrix, on either side; sometimes of one column or row, which is repeated."""
+        (n,) = v.shape
+        rows = (1,) if self.chance(0.06) else shape
+        if self.chance(0.15):
+            return make("matmul", v, self.weight((n, *rows), scope))
+        return make("matmul", self.weight((*rows, n), scope), v)
 
     def member(self, shape: Shape | None, scope: Scope) -> Expr | None:
         """A read of the group that the scope belongs to, where there is one."""
