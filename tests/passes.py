@@ -26,8 +26,8 @@ from unfold.binding import Binding, bind
 from unfold.blending import gates, pair
 from unfold.graph import Graph
 from unfold.node import Node, Symbol, constant
-from unfold.packing import fan, share
 from unfold.ops.linear import Contract
+from unfold.packing import fan, share
 from unfold.passes import Copy, Passed, SumOfProducts, fuse, hoist, inline, separate
 from unfold.simplify import simplify
 from unfold.stacking import gradients, halve, lift, products, substitute, sums
@@ -145,8 +145,9 @@ def changed(before: Graph, after: Graph, origin: dict[Node, Node], bound: Bindin
             yield f"an output over {_names(node)} is over {_names(after.outputs[name])}"
         elif differs(old.over(node, node.axes), new.over(after.outputs[name], node.axes)):
             yield "an output has another value"
-    for node, image in origin.items():
-        if image is node:
+    for node in before.order:
+        image = origin.get(node)
+        if image is None or image is node:
             continue
         axes = tuple(dict.fromkeys((*node.axes, *image.axes)))
         if differs(old.over(node, axes), new.over(image, axes)):

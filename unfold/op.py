@@ -164,7 +164,9 @@ class Along(Op):
 
     def infer_axes(self, *inputs: Node) -> tuple[Axis, ...]:
         axes = super().infer_axes(*inputs)
-        return tuple(a for a in axes if not (self.reduces and a in self.over))
+        if self.reduces:
+            return tuple(a for a in axes if a not in self.over)
+        return tuple(dict.fromkeys((*axes, *self.spans)))  # a running sum of ones is 1, 2, ...
 
     def infer(self, *inputs: Node) -> tuple[Shape, str]:
         self.refuse_complex(*inputs)

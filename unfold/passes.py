@@ -88,7 +88,7 @@ class SumOfScatters(Along):
         size, count, groups = int(self.size), math.prod(rest), math.prod(kept)
         at = _from_zero(i, size).reshape(groups, -1) + size * np.arange(groups)[:, None]
         out = np.zeros((groups * size, count), a.dtype)
-        add_rows(a.reshape(-1, count), at.reshape(-1), out)
+        add_rows(a.reshape(at.size, count), at.reshape(-1), out)
         return out.reshape(*kept, size, *rest)
 
 
