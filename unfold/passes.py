@@ -23,7 +23,7 @@ from unfold.op import Along, Elementwise, Op, promote
 from unfold.ops.index import Scatter
 from unfold.ops.linear import Contract
 from unfold.ops.reduce import Sum
-from unfold.ops.time import At, Delay, Reverse, Structural
+from unfold.ops.time import Delay, Reverse, Structural
 
 SMALL = 1024  # numbers or products a step: below, one larger operation costs less than one more call
 KIND_DTYPES = {"bool": np.bool_, "int": np.int64, "float": np.float64, "complex": np.complex128}
@@ -171,7 +171,7 @@ def _settled(graph: Graph) -> Passed:
     axes = {n: n.axes for n in graph.order}
 
     def lacking(node: Node) -> list[Axis]:
-        along = (node.op.axis,) if isinstance(node.op, At | Reverse) else node.op.spans
+        along = (node.op.axis,) if isinstance(node.op, Reverse) else node.op.spans
         return [a for a in along if not any(a in axes[u] for u in node.inputs)]
 
     settled = False
