@@ -200,6 +200,20 @@ def test_a_table_of_no_columns_has_a_gradient_of_no_columns():
     assert grads["E"].shape == (3, 0)
 
 
+def test_a_gradient_has_its_axes_in_the_order_of_the_array():
+    t, i = uf.axis("t"), uf.axis("i")
+    x, a, h = uf.input("x", over=(t, i)), uf.param("a"), uf.var("h", over=(i, t))
+    h[0, t] = 0
+    h[i, t] = uf.tanh(a * h[i - 1, t] + x[t, i])
+    graph = uf.graph(loss=uf.sum(uf.sum(h[i, t], over=i), over=t))
+    rows = np.random.default_rng(0).normal(size=(4, 2))
+    for backend in ("numpy", "reference"):
+        got = graph.value_and_grad("loss", "x", backend=backend)(x=rows, a=0.7)[1]["x"]
+        assert got.shape == (4, 2)
+    assert [k.name for k in graph.grad("loss", "x").outputs["x"].axes] == ["t", "i"]
+    assert [k.name for k in graph.jvp("loss", "x").grad("loss_dot", "x").outputs["x"].axes] == ["t", "i"]
+
+
 # ---------------------------------------------------------------------- the checks themselves
 def test_a_node_that_claims_another_shape_kind_or_axis_is_invalid():
     t = uf.axis("t")

@@ -84,20 +84,25 @@ def _renew(node: Node, inputs: tuple[Node, ...]) -> Node:
 
 
 def with_axes(graph: Graph, axes: Mapping[str, tuple[Axis, ...]]) -> Graph:
-    """The graph with its outputs over at least these axes: one that is the same at every step
-    becomes a variable of its own."""
-    if all(set(axes[name]) <= set(node.axes) for name, node in graph.outputs.items()):
+    """The graph with its outputs over at least these axes, in this order: one that is the same at every
+    step, or has its axes in another order, becomes a variable of its own."""
+    odd = [name for name, node in graph.outputs.items() if not _is_over(node, axes[name])]
+    if not odd:
         return graph
     outputs, definitions = dict(graph.outputs), dict(graph.definitions)
     taken = {n.op.label for n in graph.order if isinstance(n.op, Named)}
-    for name, node in graph.outputs.items():
-        if not set(axes[name]) <= set(node.axes):
-            label = unused(name, taken)
-            taken.add(label)
-            index = tuple(a.now for a in axes[name])
-            outputs[name] = Node(Symbol(label, index), (), axes[name], node.shape, node.dtype)
-            definitions[outputs[name]] = node
+    for name in odd:
+        node, label = graph.outputs[name], unused(name, taken)
+        taken.add(label)
+        more = tuple(a for a in node.axes if a not in axes[name])
+        index = tuple(a.now for a in (*axes[name], *more))
+        outputs[name] = Node(Symbol(label, index), (), (*axes[name], *more), node.shape, node.dtype)
+        definitions[outputs[name]] = node
     return Graph(outputs, definitions, graph.spare)
+
+
+def _is_over(node: Node, axes: tuple[Axis, ...]) -> bool:
+    return tuple(a for a in node.axes if a in axes) == axes
 
 
 def unused(name: str, taken: Iterable[str]) -> str:
