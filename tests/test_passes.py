@@ -214,6 +214,17 @@ def test_a_gradient_has_its_axes_in_the_order_of_the_array():
     assert [k.name for k in graph.jvp("loss", "x").grad("loss_dot", "x").outputs["x"].axes] == ["t", "i"]
 
 
+@pytest.mark.parametrize("first", [False, True])
+def test_outputs_of_a_padded_batch_have_their_axes_in_the_order_of_its_inputs(first):
+    t, i = uf.axis("t"), uf.axis("i")
+    x, v = uf.input("x", over=(t, i)), uf.var("v", over=(i, t))
+    v[i, t] = uf.tanh(x[t, i])
+    graph = uf.graph(v=v[i, t], w=x[t, i] * v[i, t])
+    batch = graph.batch("n", batch_first=first, lengths={"t": "len"})
+    names = {key: "".join(a.name for a in node.axes) for key, node in batch.outputs.items()}
+    assert names == ({"v": "nit", "w": "nti"} if first else {"v": "itn", "w": "tin"})
+
+
 # ---------------------------------------------------------------------- the checks themselves
 def test_a_node_that_claims_another_shape_kind_or_axis_is_invalid():
     t = uf.axis("t")

@@ -16,6 +16,7 @@ from unfold.graph import Graph, reach, rewrite
 from unfold.node import Input, Node, apply, as_node, call
 from unfold.op import Along
 from unfold.ops.time import At, Delay, Place, Reverse, Size, Step, size, step
+from unfold.simplify import with_axes
 
 
 def batch(
@@ -42,6 +43,7 @@ def batch(
     if any(a.name == name for a in graph.axes):
         raise BadName(f"the graph has an axis {name!r} already; name the batch axis differently")
     axis = Axis(name)
+    single = {key: node.axes for key, node in graph.outputs.items()}
     if lengths is not None:
         graph = _with_lengths(graph, axis, _length_names(graph, lengths), pad)
     mapped = reach(graph.inputs.values(), lambda n: graph.users.get(n, ()))
@@ -60,7 +62,9 @@ def batch(
     for key, node in outputs.items():
         if reduce and node.axes == (axis,) and not node.shape and node.dtype in ("float", "complex"):
             outputs[key] = call(reduce, node, over=axis)
-    return Graph(outputs, result.definitions)
+    wanted = {key: (axis, *own) if batch_first else (*own, axis) for key, own in single.items()}
+    wanted = {key: tuple(a for a in wanted[key] if a in node.axes) for key, node in outputs.items()}
+    return with_axes(Graph(outputs, result.definitions), wanted)
 
 
 def _length_names(graph: Graph, lengths: str | Mapping[str, str]) -> dict[Axis, str]:
