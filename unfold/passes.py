@@ -125,10 +125,12 @@ def inline(graph: Graph) -> Passed:
         return () if isinstance(node.op, Structural) else graph.inputs_of(node)
 
     def read(symbol: Node) -> Node:
-        u = _define(graph, symbol)
-        if u.dtype == symbol.dtype:
-            return done[u]
-        return cast.setdefault((u, symbol.dtype), _of_kind(done[u], symbol.dtype))
+        return as_kind(_define(graph, symbol), symbol.dtype)
+
+    def as_kind(u: Node, kind: str) -> Node:
+        if u.dtype != kind and (u, kind) not in cast:
+            cast[u, kind] = _of_kind(done[u], kind)
+        return cast.get((u, kind), done[u])
 
     for node in postorder(graph.outputs.values(), moves, below):
         if isinstance(node.op, Symbol):
@@ -136,14 +138,12 @@ def inline(graph: Graph) -> Passed:
         if isinstance(node.op, Structural):
             for symbol in node.inputs:
                 u, kind = _define(graph, symbol), symbol.dtype
-                name = Symbol(f"cut {len(cut)}")
-                cut.setdefault((u, kind), Node(name, (), u.axes, u.shape, kind, u.where))
+                leaf = Symbol(f"cut {len(cut)}")
+                cut.setdefault((u, kind), Node(leaf, (), u.axes, u.shape, kind, u.where))
             done[node] = rebuild(node, tuple(cut[_define(graph, s), s.dtype] for s in node.inputs))
         else:
             done[node] = rebuild(node, tuple(map(read, node.inputs)))
-    definitions = {
-        symbol: done[u] if u.dtype == kind else _of_kind(done[u], kind) for (u, kind), symbol in cut.items()
-    }
+    definitions = {symbol: as_kind(u, kind) for (u, kind), symbol in cut.items()}
     whole = {name: read(u) for name, u in graph.outputs.items()}
     result, then = _settled(Graph(whole, definitions))
     outputs = dict(result.outputs)
@@ -151,6 +151,7 @@ def inline(graph: Graph) -> Passed:
         for axis in u.axes:
             if axis not in outputs[name].axes:
                 outputs[name] = _spread(outputs[name], axis)
+    done |= {u: node for (u, _), node in cast.items()}
     return Graph(outputs, result.definitions), {n: then[u] for n, u in done.items() if u in then}
 
 
