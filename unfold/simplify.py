@@ -86,6 +86,7 @@ def _renew(node: Node, inputs: tuple[Node, ...]) -> Node:
 def with_axes(graph: Graph, axes: Mapping[str, tuple[Axis, ...]]) -> Graph:
     """The graph with its outputs over at least these axes, in this order: one that is the same at every
     step, or has its axes in another order, becomes a variable of its own."""
+    axes = {name: tuple(dict.fromkeys(own)) for name, own in axes.items()}
     odd = [name for name, node in graph.outputs.items() if not _is_over(node, axes[name])]
     if not odd:
         return graph
