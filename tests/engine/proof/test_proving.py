@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 import pytest
 from random_systems import lag_system, model
-from tests.engine.plan.test_planning import MAKERS, batched, with_gradients
+from tests.engine.test_planning import MAKERS, batched, with_gradients
 
 import unfold as uf
 from tests.engine.conftest import arrays_for

@@ -56,7 +56,8 @@ def augment(graph: System, bound: Binding) -> Passed:
         inside = [u for u in terms if part_of[u] == part_of[node]]
         outside = [u for u in terms if part_of[u] != part_of[node]]
         size = numbers(node, bound)
-        if len(inside) == 1 and len(node.shape) == 1:
+        alike = all(u.shape == node.shape for u in terms)
+        if len(inside) == 1 and len(node.shape) == 1 and alike:
             new = _forward(graph, inside[0], outside, size, bound, fresh)
             new = _backward(graph, inside[0], outside, size, bound, fresh) if new is None else new
             if new is not None:
@@ -80,7 +81,7 @@ def _gradients(graph: System, augmented: set[Node]) -> Replaced:
                     found.setdefault((v.inputs[0], frozenset(v.op.over)), {})[u] = v
         for (left, over), members in found.items():
             last = joint.inputs[-1]
-            if isinstance(last.op, Constant):  # times 1: the sum
+            if isinstance(last.op, Constant) and np.array_equal(last.op.value, [1.0]):  # times 1: the sum
                 for v in graph.users[left]:
                     if v.op.name == "sum" and isinstance(v.op, Along) and frozenset(v.op.over) == over:
                         members[last] = v
@@ -197,7 +198,7 @@ def _on_its_side(weight: Node, alike: bool) -> Node:
     if isinstance(weight.op, Concat) and weight.op.dim == -len(weight.shape):
         return apply(Concat(-1), *(_on_its_side(u, alike) for u in weight.inputs))
     if _is_scaled(weight):
-        turned = _on_its_side(weight.inputs[0], alike)
+        turned = _on_its_side(weight.inputs[0], alike=False)  # a number inside it stays with it
         return turned if alike else turned * weight.inputs[1]
     return call("transpose", weight) if len(weight.shape) > 1 else call("reshape", weight, (1, *weight.shape))
 

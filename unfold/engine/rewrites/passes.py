@@ -16,27 +16,33 @@ from unfold.analysis.schedule import components, edges
 from unfold.core import dims
 from unfold.core.axis import Axis
 from unfold.core.dims import Dim, Shape
-from unfold.core.leaves import Symbol
+from unfold.core.leaves import Constant, Symbol
 from unfold.core.node import Node, Op, call
-from unfold.core.op import Along, Elementwise, apply
+from unfold.core.op import Along, Elementwise, apply, promote
 from unfold.core.system import System, postorder, rebuild, rewriting
 from unfold.engine.binding import Binding
 from unfold.ops.array.indexing import Scatter
 from unfold.ops.array.linear import Contract
 from unfold.ops.array.reduction import Sum
-from unfold.ops.time.delays import Delay, Structural
+from unfold.ops.time.delays import Delay, Reverse, Structural
 
 SMALL = 1024  # numbers or products a step: below, one larger operation costs less than one more call
 Passed = tuple[System, dict[Node, Node]]  # the graph, and what became of each node
+KIND_DTYPES = {"bool": np.bool_, "int": np.int64, "float": np.float64, "complex": np.complex128}
 OPTIMISATIONS = ("hoist", "fuse", "stack", "pack", "augment", "reuse", "turn", "chunk")
 
 
 @dataclass(frozen=True)
 class Copy(Elementwise):
-    """the same value in a place of its own"""
+    """the same value in a place of its own, perhaps as another kind of number"""
+
+    to: str | None = None
+
+    def infer(self, *inputs: Node) -> tuple[Shape, str]:
+        return inputs[0].shape, promote(self.to, *inputs)
 
     def forward(self, xp: Any, a: Any) -> Any:
-        return xp.positive(a)
+        return xp.positive(a) if self.to is None else xp.multiply(a, 1 if self.to == "int" else 1.0)
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class SumOfScatters(Along):
         size, count, groups = int(self.size), math.prod(rest), math.prod(kept)
         at = _from_zero(i, size).reshape(groups, -1) + size * np.arange(groups)[:, None]
         out = np.zeros((groups * size, count), a.dtype)
-        add_rows(a.reshape(-1, count), at.reshape(-1), out)
+        add_rows(a.reshape(at.size, count), at.reshape(-1), out)
         return out.reshape(*kept, size, *rest)
 
 
@@ -107,9 +113,11 @@ def _from_zero(at: Any, size: int) -> Any:
 
 def inline(graph: System) -> Passed:
     """Symbols replaced by what defines them, and put in front of every delay instead: there
-    alone a cycle may close."""
+    alone a cycle may close. A node is then over those axes that its inputs vary along, which may be
+    fewer than its equation was declared over, and of the kind that was declared."""
     done: dict[Node, Node] = {}
-    cut: dict[Node, Node] = {}  # what a time operation reads -> the symbol it reads it through
+    cut: dict[tuple[Node, str], Node] = {}  # what a time operation reads, as a kind -> by which symbol
+    cast: dict[tuple[Node, str], Node] = {}
 
     def moves(node: Node) -> Iterable[Node]:
         return node.inputs if isinstance(node.op, Structural) else ()
@@ -117,24 +125,87 @@ def inline(graph: System) -> Passed:
     def below(node: Node) -> Iterable[Node]:
         return () if isinstance(node.op, Structural) else graph.inputs_of(node)
 
+    def read(symbol: Node) -> Node:
+        return as_kind(_define(graph, symbol), symbol.dtype)
+
+    def as_kind(u: Node, kind: str) -> Node:
+        if u.dtype != kind and (u, kind) not in cast:
+            cast[u, kind] = _of_kind(done[u], kind)
+        return cast.get((u, kind), done[u])
+
     for node in postorder(graph.outputs.values(), moves, below):
         if isinstance(node.op, Symbol):
             continue
-        inputs = [_define(graph, u) for u in node.inputs]
         if isinstance(node.op, Structural):
-            for u in inputs:
-                symbol = Node(Symbol(f"cut {len(cut)}"), (), u.axes, u.shape, u.dtype, u.where)
-                cut.setdefault(u, symbol)
-            done[node] = rebuild(node, tuple(cut[u] for u in inputs))
+            for symbol in node.inputs:
+                u, kind = _define(graph, symbol), symbol.dtype
+                leaf = Symbol(f"cut {len(cut)}")
+                cut.setdefault((u, kind), Node(leaf, (), u.axes, u.shape, kind, u.where))
+            done[node] = rebuild(node, tuple(cut[_define(graph, s), s.dtype] for s in node.inputs))
         else:
-            done[node] = rebuild(node, tuple(done[u] for u in inputs))
-    definitions = {symbol: done[u] for u, symbol in cut.items()}
-    outputs = {name: done[_define(graph, u)] for name, u in graph.outputs.items()}
+            done[node] = rebuild(node, tuple(map(read, node.inputs)))
+    definitions = {symbol: as_kind(u, kind) for (u, kind), symbol in cut.items()}
+    whole = {name: read(u) for name, u in graph.outputs.items()}
+    result, then = _settled(graph.remade(whole, definitions))
+    outputs = dict(result.outputs)
     for name, u in graph.outputs.items():  # one that is the same at every step is repeated
         for axis in u.axes:
             if axis not in outputs[name].axes:
                 outputs[name] = _spread(outputs[name], axis)
-    return graph.remade(outputs, definitions), done
+    done |= {u: node for (u, _), node in cast.items()}
+    return graph.remade(outputs, result.definitions), {n: then[u] for n, u in done.items() if u in then}
+
+
+def _of_kind(node: Node, kind: str) -> Node:
+    """A value as one of a wider kind: what an equation of numbers defines with integers."""
+    while isinstance(node.op, Constant) or node.op.name in ("broadcast_to", "reshape", "zeros"):
+        if isinstance(node.op, Constant):
+            value = node.op.value.astype(KIND_DTYPES[kind])
+            return Node(Constant(value), (), node.axes, node.shape, kind, node.where)
+        inputs = tuple(_of_kind(u, kind) for u in node.inputs)
+        return Node(node.op, inputs, node.axes, node.shape, kind, node.where)
+    return Node(Copy(kind), (node,), node.axes, node.shape, kind, node.where)
+
+
+def _settled(graph: System) -> Passed:
+    """The graph with every node over the axes that its operation makes of those of its inputs, where
+    it was declared over more. What acts along an axis that its input lacks is given it along that axis."""
+    axes = {n: n.axes for n in graph.order}
+
+    def lacking(node: Node) -> list[Axis]:
+        along = (node.op.axis,) if isinstance(node.op, Reverse) else node.op.spans
+        return [a for a in along if not any(a in axes[u] for u in node.inputs)]
+
+    settled = False
+    while not settled:
+        settled = True
+        for node in graph.order:
+            if node.op.leaf and not isinstance(node.op, Symbol):
+                continue
+            inputs = [_Over((*axes[u], *lacking(node))) for u in graph.inputs_of(node)]
+            want = node.op.infer_axes(*inputs) if node.inputs else inputs[0].axes  # type: ignore[arg-type]
+            if not set(axes[node]) <= set(want):
+                axes[node] = tuple(a for a in axes[node] if a in want)
+                settled = False
+
+    def rule(node: Node, inputs: tuple[Node, ...]) -> Node:
+        if inputs and lacking(node):
+            first = inputs[0]
+            for axis in lacking(node):
+                first = _spread(first, axis)
+            inputs = (first, *inputs[1:])
+        if axes[node] == node.axes:
+            return rebuild(node, inputs)
+        return Node(node.op, inputs, axes[node], node.shape, node.dtype, node.where)
+
+    return rewriting(graph, rule)
+
+
+@dataclass(frozen=True)
+class _Over:
+    """What an operation looks at to say which axes it is over."""
+
+    axes: tuple[Axis, ...]
 
 
 def _define(graph: System, node: Node) -> Node:
@@ -158,11 +229,14 @@ def separate(graph: System) -> Passed:
         longest = max(known, ends, key=len)
         same = bool(known) == bool(ends) and all(a is b for a, b in zip(known, ends, strict=False))
         computed = not (source.op.leaf or source.op.structural or _is_view(source))
-        if same and computed and node.op.axis in source.axes:
+        if same and computed and set(node.axes) <= set(source.axes):
             boundary[key] = longest
             return rebuild(node, inputs)
-        moved = inputs[0] if node.op.axis in inputs[0].axes else _spread(inputs[0], node.op.axis)
-        return rebuild(node, (apply(Copy(), moved), *inputs[1:]))
+        copy = Copy()
+        missing = tuple(a for a in node.axes if a not in source.axes)  # of the boundary, or its own
+        axes = (*missing, *inputs[0].axes)
+        moved = Node(copy, inputs[:1], axes, node.shape, node.dtype, node.where)
+        return rebuild(node, (moved, *inputs[1:]))
 
     return rewriting(graph, rule)
 

@@ -284,7 +284,7 @@ def sums(graph: System) -> Replaced:
         if node.op.name != "add":
             continue
         terms = [u for u in node.inputs if len(graph.users[u]) == 1 and transposed(u)]
-        terms = [u for u in terms if u.axes == terms[0].axes]
+        terms = [u for u in terms if (u.axes, u.shape) == (terms[0].axes, terms[0].shape)]
         if len(terms) < 2:
             continue
         pairs = [pair for u in terms if (pair := transposed(u))]

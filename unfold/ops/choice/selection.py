@@ -76,7 +76,8 @@ class Add_along(Along):
         n = i.shape[-1] if self.size is None else self.size
         out = xp.zeros((int(np.prod(a.shape[:-1])), n), dtype=a.dtype)
         rows = xp.arange(len(out))[:, None]
-        np.add.at(out, (rows, i.reshape(len(out), -1) - self.base), a.reshape(len(out), -1))
+        flat = (len(out), a.shape[-1])
+        np.add.at(out, (rows, i.reshape(flat) - self.base), a.reshape(flat))
         return xp.moveaxis(out.reshape((*a.shape[:-1], n)), -1, d)
 
     def vjp(self, ct: Node, out: Node, a: Node, i: Node) -> Cts:
