@@ -429,3 +429,21 @@ def test_what_a_growing_cycle_feeds_needs_all_steps_and_what_it_does_not_feed_is
     assert need == {a: math.inf, b: math.inf, c: math.inf, d: 0}
     assert furthest([(a, b, -2), (b, c, 3)], start | {b: -math.inf, c: -math.inf})[c] == 1
     assert furthest([(a, b, -2), (b, c, 3)], start, least=0)[c] == 3
+
+
+def test_loops_among_many_variables_are_found_without_walking_every_path():
+    """Behind each variable of a ladder lie two ways to the next one: 2**40 of them lead nowhere."""
+    t = uf.axis("t")
+    x, top, low = uf.input("x", over=t), uf.var("top", over=t), uf.var("low", over=t)
+    rungs = [(uf.var(f"a{k}", over=t), uf.var(f"b{k}", over=t)) for k in range(40)]
+    top[0] = low[0] = 0
+    for k, (a, b) in enumerate(rungs):
+        below = rungs[k - 1] if k else (top, top)
+        a[0] = b[0] = 0
+        a[t] = below[0][t - 1] + below[1][t - 1]
+        b[t] = below[0][t - 1] - below[1][t - 1]
+    low[t] = rungs[-1][0][t - 1] + low[t - 1]
+    top[t] = x[t] + low[t - 1] * top[t - 1]
+    found = uf.graph(y=top[t]).cycles
+    assert len(found) == 64
+    assert all(len(set(c.names)) == len(c.names) for c in found)

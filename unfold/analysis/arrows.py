@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from unfold.analysis.naming import named_bodies
 from unfold.analysis.schedule import Edge, components
@@ -211,9 +212,14 @@ def cycles(graph: System, limit: int = 64) -> list[Cycle]:
         ):
             links.setdefault((a.source, a.target, tuple(a.lags.items())), a)
     found: dict[object, Cycle] = {}
-    for part in parts(list(links.values())):
-        inside = [a for a in links.values() if a.source in part and a.target in part]
-        for cycle in _elementary(part, inside, limit - len(found)):
+    components = parts(list(links.values()))
+    part_of = {n: k for k, part in enumerate(components) for n in part}
+    inside: list[list[Arrow]] = [[] for _ in components]
+    for arrow in links.values():
+        if part_of[arrow.source] == part_of[arrow.target]:
+            inside[part_of[arrow.source]].append(arrow)
+    for part, own in zip(components, inside, strict=True):
+        for cycle in _elementary(part, own, limit - len(found)):
             found.setdefault((cycle.names, tuple(cycle.lags.items())), cycle)
     return list(found.values())
 
@@ -225,28 +231,63 @@ def parts(arrows: list[Arrow]) -> list[list[Node]]:
 
 
 def _elementary(part: list[Node], arrows: list[Arrow], limit: int) -> Iterator[Cycle]:
-    """Depth-first from each node, through later nodes from which it can be reached."""
-    left = list(arrows)
+    """The loops through each node and later ones, at most `limit` (Johnson 1975)."""
+    onward: dict[Node, list[Arrow]] = {n: [] for n in part}
+    for a in arrows:
+        onward[a.source].append(a)
+    home, members = dict.fromkeys(part, 0), {0: part}  # the components of the nodes that are left
     for start in part:
-        core = next((p for p in parts(left) if start in p), [])
-        onward: dict[Node, list[Arrow]] = {}
-        for a in left:
-            if a.source in core and a.target in core:
-                onward.setdefault(a.source, []).append(a)
-        path: list[Arrow] = []
-        stack = [iter(onward.get(start, ()))]
-        while stack and limit > 0:
-            step = next(stack[-1], None)
-            if step is None:
-                stack.pop()
-                path = path[:-1]
-            elif step.target is start:
-                limit -= 1
-                yield _cycle([*path, step])
-            elif all(step.target is not a.source for a in path) and step.source is not step.target:
-                path = [*path, step]
-                stack.append(iter(onward.get(step.target, ())))
-        left = [a for a in left if start not in (a.source, a.target)]
+        core = members.get(home[start], [])
+        own = {n: [a for a in onward[n] if home[a.target] == home[n]] for n in core}
+        for path in islice(_through(start, own), limit) if core else ():
+            limit -= 1
+            yield _cycle(path)
+        if limit <= 0:
+            return
+        home[start] = -1
+        left = [a for n in core if n is not start for a in own[n] if a.target is not start]
+        for n in core:
+            home[n] = -1  # where no arrow leads on
+        for group in parts(left):
+            members[len(members)] = group
+            home.update(dict.fromkeys(group, len(members) - 1))
+
+
+def _through(start: Node, onward: Mapping[Node, list[Arrow]]) -> Iterator[list[Arrow]]:
+    """The loops through a node, depth first. A node from which no way led back is passed by until one that
+    stood in its way is free again."""
+    blocked, waits = {start}, dict[Node, set[Node]]()
+    path: list[Arrow] = []
+    stack, closed = [(start, iter(onward[start]))], [False]
+    while stack:
+        node, rest = stack[-1]
+        step = next(rest, None)
+        if step is None:
+            stack.pop()
+            if closed.pop():
+                _free(node, blocked, waits)
+                closed[-1:] = [True] if closed else []
+            else:
+                for a in onward[node]:
+                    waits.setdefault(a.target, set()).add(node)
+            del path[-1:]
+        elif step.target is start:
+            closed[-1] = True
+            yield [*path, step]
+        elif step.target not in blocked:
+            blocked.add(step.target)
+            path.append(step)
+            stack.append((step.target, iter(onward[step.target])))
+            closed.append(False)
+
+
+def _free(node: Node, blocked: set[Node], waits: dict[Node, set[Node]]) -> None:
+    waiting = [node]
+    while waiting:
+        n = waiting.pop()
+        if n in blocked:
+            blocked.discard(n)
+            waiting.extend(waits.pop(n, ()))
 
 
 def _cycle(path: list[Arrow]) -> Cycle:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from unfold.core.axis import Axis
@@ -108,24 +109,49 @@ def components(nodes: Iterable[Node], edges: Iterable[Edge]) -> list[list[Node]]
 def potentials(
     nodes: Sequence[Node], edges: Sequence[Edge], weights: Sequence[int]
 ) -> dict[Node, int] | list[Edge]:
-    """Shortest distances from zeros, or the edges of a negative cycle."""
+    """Shortest distances from zeros, or the edges of a negative cycle.
+
+    Bellman-Ford, only from what changed. A negative cycle shows in the edges by which distances came
+    about; they are looked through as often as there were as many changes as there are nodes.
+    """
     pi = dict.fromkeys(nodes, 0)
+    if all(w >= 0 for w in weights):
+        return pi
+    onward: dict[Node, list[tuple[Edge, int]]] = {n: [] for n in nodes}
+    for e, w in zip(edges, weights, strict=True):
+        onward[e.source].append((e, w))
     via: dict[Node, Edge] = {}
-    changed: Node | None = None
-    for _ in range(len(nodes) + 1):
-        changed = None
-        for e, w in zip(edges, weights, strict=True):
-            if pi[e.source] + w < pi[e.target]:
-                pi[e.target] = pi[e.source] + w
-                via[e.target] = e
-                changed = e.target
-        if changed is None:
-            return pi
-    node = changed
-    assert node is not None
-    for _ in nodes:
-        node = via[node].source
-    cycle = [via[node]]
-    while cycle[-1].source is not node:
-        cycle.append(via[cycle[-1].source])
-    return cycle[::-1]
+    changes = 0
+    waiting, queued = deque(nodes), set(nodes)
+    while waiting:
+        node = waiting.popleft()
+        queued.discard(node)
+        for e, w in onward[node]:
+            if (near := pi[node] + w) >= pi[e.target]:
+                continue
+            pi[e.target], via[e.target] = near, e
+            changes += 1
+            if e.target not in queued:
+                queued.add(e.target)
+                waiting.append(e.target)
+            if changes % len(nodes) == 0 and (cycle := _circle(via)):
+                return cycle
+    return pi
+
+
+def _circle(via: Mapping[Node, Edge]) -> list[Edge]:
+    """A cycle among edges of which each node has at most one that leads to it; none: an empty list."""
+    done: set[Node] = set()
+    for start in via:
+        path: dict[Node, Edge] = {}
+        node = start
+        while node in via and node not in done and node not in path:
+            path[node] = via[node]
+            node = via[node].source
+        if node in path:
+            cycle = [path[node]]
+            while cycle[-1].source is not node:
+                cycle.append(path[cycle[-1].source])
+            return cycle[::-1]
+        done.update(path)
+    return []

@@ -41,6 +41,11 @@ class Loop:
         return tuple(a for a, _ in self.direction)
 
     @cached_property
+    def retimed(self) -> bool:
+        """Whether some of its nodes stand at other steps than others."""
+        return len(set(self.offsets.values())) > 1
+
+    @cached_property
     def straight(self) -> bool:
         """Whether it and the loops inside it are nested loops over single axes, each over the values of one
         step of those around it."""
@@ -128,5 +133,7 @@ def _directions(axes: list[Axis]) -> Iterable[Direction]:
 def _retime(nodes: list[Node], edges: list[Edge], weights: list[int]) -> dict[Node, int] | None:
     """Offsets that make every retimed lag w + offset[u] - offset[v] >= 0; None if a cycle of
     weight < 0 forbids it. Bellman-Ford from zeros."""
+    if min(weights) < 0 and max(weights) <= 0:
+        return None  # every edge of a strongly connected component is on a cycle
     pi = potentials(nodes, edges, weights)
     return pi if isinstance(pi, dict) else None

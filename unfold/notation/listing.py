@@ -196,14 +196,28 @@ def lines(listing: Listing, writer: Writer) -> list[list[Line]]:
             block += [("", Line())] if e.gap else []
             block.append((label, Line(left, writer.write(unrepeated(e.body)).text)))
         written.append(block)
+    beyond: dict[str, list[Line]] = {}
     for text, symbol in writer.fills.items():
-        for block in written:
-            place = next((k for k, (label, _) in enumerate(block) if label == label_of(symbol)), None)
-            if place is None and block is written[0] and not isinstance(symbol.op, Symbol):
-                place = 0  # an input
-            if place is not None:
-                block.insert(place, ("", Line(text, "0")))
-    return [[line for _, line in block] for block in written if block]
+        beyond.setdefault(label_of(symbol), []).append(Line(text, "0"))
+    told = [_with_fills(block, beyond) for block in written]
+    first = {label for label, _ in written[0]}
+    inputs = [
+        text for text, s in writer.fills.items() if not isinstance(s.op, Symbol) and label_of(s) not in first
+    ]
+    told[0][:0] = [Line(text, "0") for text in reversed(inputs)]
+    return [block for block in told if block]
+
+
+def _with_fills(block: list[tuple[str, Line]], beyond: Mapping[str, list[Line]]) -> list[Line]:
+    """The lines, what is zero beyond the ends of a variable before its first equation."""
+    out: list[Line] = []
+    told: set[str] = set()
+    for label, line in block:
+        if label not in told:
+            out += beyond.get(label, ())
+            told.add(label)
+        out.append(line)
+    return out
 
 
 def _left(equation: Equation, key: Key, writer: Writer, known: set[str]) -> tuple[str, str]:

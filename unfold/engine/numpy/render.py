@@ -25,6 +25,8 @@ from unfold.engine.plan.view import Buffer, Role, View
 from unfold.engine.planning import Program
 
 FEW = 1024  # numbers that a product with ones adds up faster than a reduction
+MANY = 500  # names after which Python's compiler, which puts a cell for each in front of the first block of
+# a function, would move all of that block for each of them: an `assert` ends the block
 UFUNCS = [name for name in dir(np) if isinstance(getattr(np, name), np.ufunc)]
 STATIC = (Role.WORK, Role.CONSTANT)  # memory that stays where it is from call to call
 
@@ -53,6 +55,7 @@ class Text:
         self.levels: list[Level] = []
         self.outside: list[str] = []  # where the outermost loop stands
         self._taken = {*GLOBALS, *keyword.kwlist, *UFUNCS, "make", "run", "list", "range", "zip"}
+        self._numbers: dict[str, int] = {}  # the last one given to each name
         self._sweeps = 0
         self._names: dict[Any, str] = {}
         self._bases: dict[Buffer, str] = {}
@@ -63,9 +66,12 @@ class Text:
         """A Python name that is not taken."""
         base = re.sub(r"\W", "_", wanted) or "a"
         base = f"_{base}" if base[0].isdigit() else base
-        found, number = base, 2
+        number = self._numbers.get(base, 1)
+        found = base if number == 1 else f"{base}_{number}"
         while found in self._taken:
-            found, number = f"{base}_{number}", number + 1
+            number += 1
+            found = f"{base}_{number}"
+        self._numbers[base] = number
         self._taken.add(found)
         return found
 
@@ -265,7 +271,8 @@ class Text:
             if b.role is Role.OUTPUT
         ]
         body = [*made, *self.run, f"return {{{', '.join(results)}}}"]
-        lines = ["def make():", *(f"    {line}" if line else "" for line in (*self.prepare, *ready))]
+        short = ["    assert block"] if len(self.prepare) > MANY else []
+        lines = ["def make():", *short, *(f"    {line}" if line else "" for line in (*self.prepare, *ready))]
         lines += ["", f"    def run({', '.join(arguments)}):"]
         lines += [f"        {line}" if line else "" for line in body]
         return "\n".join([*lines, "", "    return run", ""])

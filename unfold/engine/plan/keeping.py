@@ -107,7 +107,7 @@ def _room(delays: list[Node]) -> dict[Axis, tuple[int, int]]:
 def _is_row(outline: Outline, node: Node, nest: Nest) -> bool:
     """Whether each step of a value is needed only within its step, or once more at the next one before
     it is overwritten."""
-    if any(len(loop.direction) > 1 or len(set(loop.offsets.values())) > 1 for loop in nest):
+    if any(len(loop.direction) > 1 or loop.retimed for loop in nest):
         return False  # its readers may stand at other steps
     return all(
         _is_carried(outline, node, user, nest)

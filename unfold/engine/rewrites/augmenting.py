@@ -62,6 +62,8 @@ def augment(graph: System, bound: Binding) -> Passed:
             new = _backward(graph, inside[0], outside, size, bound, fresh) if new is None else new
             if new is not None:
                 replaced[node] = new
+    if not replaced:
+        return graph, {n: n for n in graph.order}
     graph, done = substitute(graph.remade(graph.outputs, {**graph.definitions, **fresh}), replaced)
     graph, then = substitute(graph, _gradients(graph, {u for n, u in done.items() if n in replaced}))
     return graph, {n: then[u] for n, u in done.items() if u in then}

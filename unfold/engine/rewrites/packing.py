@@ -55,6 +55,8 @@ def pack(graph: System, bound: Binding) -> Passed:
         whole = {n: done[u] for n, u in whole.items() if u in done}
     for rule in (share, partial(gates, bound=bound), pair, fan):
         replaced, fresh = rule(graph)
+        if not replaced:
+            continue
         graph, done = substitute(graph.remade(graph.outputs, {**graph.definitions, **fresh}), replaced)
         for old, new in replaced.items():
             if old not in done and new in done:  # nobody reads it any more, but it has a name

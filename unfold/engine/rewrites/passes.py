@@ -290,6 +290,8 @@ def hoist(graph: System) -> Passed:
         fixed = _fold(node.op.name, outside)
         new = _fold(node.op.name, [*inside, fixed])
         done[node] = Node(new.op, new.inputs, new.axes, node.shape, node.dtype, node.where)
+    if all(u is n for n, u in done.items()):
+        return graph, done
     definitions = {done[s]: done[graph.definitions[s]] for s in graph.order if isinstance(s.op, Symbol)}
     return graph.remade({name: done[u] for name, u in graph.outputs.items()}, definitions), done
 

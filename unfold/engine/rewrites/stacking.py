@@ -41,6 +41,8 @@ def stack(graph: System) -> Passed:
 
 def substitute(graph: System, replaced: Mapping[Node, Node]) -> Passed:
     """The graph with some nodes replaced; replacements are written over old nodes."""
+    if not replaced:
+        return graph, {n: n for n in graph.order}
 
     def below(node: Node) -> Iterable[Node]:
         return (replaced[node],) if node in replaced else node.inputs
