@@ -62,11 +62,17 @@ class _Mended:
         try:
             self.function(*arrays)
         except (EOFError, OSError, ValueError, KeyError, ImportError, AttributeError, pickle.PickleError):
-            for kept in self.path.parent.glob(f"__pycache__/{self.stem}*.nb*"):
+            for kept in _kept(self.function):
                 kept.unlink(missing_ok=True)
             self.function = getattr(_imported(self.stem, self.path), self.name)
             self.function(*arrays)
         self.ran = True
+
+
+def _kept(function: Any) -> list[Path]:
+    """The files in which Numba keeps a function: beside its module, or where NUMBA_CACHE_DIR says."""
+    cache = function._cache
+    return [*Path(cache.cache_path).glob(f"{cache._impl.filename_base}*.nb*")]
 
 
 def _imported(stem: str, path: Path) -> Any:
@@ -74,6 +80,7 @@ def _imported(stem: str, path: Path) -> Any:
     assert spec is not None
     assert spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = loaded  # Numba finds what it kept of a function by the name of its module
     spec.loader.exec_module(loaded)
     return loaded
 

@@ -17,6 +17,11 @@ Run = Callable[[Mapping[str, Array]], dict[str, Array]]
 def compiled(program: Program) -> Run:
     """The function that a program is, of arrays of the sizes and dtypes it was planned for."""
     text, env = rendered(program)
+    return executable(text, env, program)
+
+
+def executable(text: str, env: Mapping[str, Any], program: Program) -> Run:
+    """The function that the source of a program makes, given the objects it refers to."""
     namespace: dict[str, Any] = {**GLOBALS, **env}
     exec(compile(text, "<plan>", "exec"), namespace)
     make = namespace["make"]

@@ -1,0 +1,84 @@
+"""Which statements can be compiled; for every other one, why not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from unfold.engine.numba.scalars import REAL, SCALAR
+from unfold.engine.plan.statement import Items, Kind, Statement, Sweep, statements
+from unfold.ops.array.indexing import One_hot, Scatter, Take
+
+CALLS = (Take, Scatter, One_hot)  # operations that are written out
+TRUTHS = {name for name in SCALAR if name.startswith(("logical", "less", "greater", "equal", "not_equal"))}
+SUMS = (Kind.DOT, Kind.MATMUL, Kind.EINSUM, Kind.TOTAL, Kind.PARTIAL, Kind.SOFTMAX, Kind.ENTROPY)
+LARGEST = 1 << 16  # multiplications of a product where no BLAS is found; beyond, it is left to NumPy
+MANY = 400  # statements of one function: more take too long to compile
+
+
+def unsuited(item: Statement | Sweep, dtype: np.dtype[Any], blas: bool) -> str | None:
+    """Why a statement or a loop cannot be compiled; None where it can. `dtype`: of real numbers."""
+    if isinstance(item, Sweep):
+        inside = [s for s, _ in statements([item])]
+        if len(inside) > MANY:
+            return f"it has {len(inside)} statements"
+        return next((why for s in inside if (why := unsuited(s, dtype, blas))), None)
+    return next(_objections(item, dtype, blas), None)
+
+
+def cost(s: Statement) -> int:
+    """The multiplications of a matrix product, of each where it is one of many."""
+    a, out = s.operands[0], s.outputs[0]
+    return a.shape[-1] * math.prod(out.shape[-2:] if s.kind is Kind.MATMUL else out.shape)
+
+
+def _objections(s: Statement, dtype: np.dtype[Any], blas: bool) -> Iterator[str]:
+    views = (*s.outputs, *s.operands)
+    if any(v.buffer.dtype.kind == "c" for v in views):
+        yield "it has complex numbers"
+    if any(v.buffer.dtype.kind not in "fib" for v in views):
+        yield "it has what are no numbers"
+    if any(v.buffer.dtype not in (dtype, np.int64, np.bool_) for v in views):
+        yield "it has numbers of other kinds"
+    if s.kind is Kind.UFUNC and s.what not in SCALAR:
+        yield f"it calls {s.what}"
+    if s.kind is Kind.UFUNC and s.what in REAL and s.outputs[0].buffer.dtype.kind != "f":
+        yield f"it calls {s.what} for integers"
+    if s.kind is Kind.UFUNC and s.what == "power" and s.outputs[0].buffer.dtype.kind != "f":
+        yield "it has a power of integers"
+    if s.kind is Kind.UFUNC and s.what not in TRUTHS and all(v.buffer.dtype.kind == "b" for v in s.operands):
+        yield f"it calls {s.what} of what is true or false"
+    if s.kind is Kind.CALL and not isinstance(s.what[0], CALLS):
+        yield f"it calls {s.what[0].name}"
+    if s.kind is Kind.CALL and isinstance(s.what[0], Scatter) and s.outputs[0].buffer.dtype.kind == "b":
+        yield "it adds up what is true"
+    if s.kind in SUMS and any(v.buffer.dtype != dtype for v in (*s.outputs, s.operands[0])):
+        yield f"it has a {s.kind.value} of what are no real numbers"
+    if s.kind is Kind.EINSUM and len(set(s.outputs[0].letters)) < len(s.outputs[0].letters):
+        yield "its sum is written along a diagonal"
+    if s.kind in (Kind.DOT, Kind.MATMUL) and not blas and cost(s) > LARGEST:
+        yield "its products are large, and no BLAS was found"
+
+
+def runs(
+    items: Items, dtype: np.dtype[Any], blas: bool
+) -> Iterator[tuple[list[Statement | Sweep], str | None]]:
+    """A list in runs that can be compiled, each with None, and single items that cannot, with why."""
+    run: list[Statement | Sweep] = []
+    count = 0
+    for item in items:
+        why = unsuited(item, dtype, blas)
+        size = sum(1 for _ in statements([item]))
+        if run and (why is not None or count + size > MANY):
+            yield run, None
+            run, count = [], 0
+        if why is None:
+            run.append(item)
+            count += size
+        else:
+            yield [item], why
+    if run:
+        yield run, None
