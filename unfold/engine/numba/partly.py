@@ -22,7 +22,11 @@ from unfold.engine.numpy.render import Text
 from unfold.engine.plan.arena import places
 from unfold.engine.plan.statement import Items, Statement, Sweep, statements
 from unfold.engine.plan.view import Buffer, Role
+from unfold.engine.planning import PASSES as ALL
 from unfold.engine.planning import Program
+
+PASSES = tuple(p for p in ALL if p not in ("pack", "augment", "inside"))
+"""Calls cost nothing in a compiled loop: what makes several into one copies for nothing."""
 
 Load = Callable[[Sequence[str], Any], Mapping[str, Any]]
 
@@ -84,7 +88,7 @@ class PartlyCompiled(Text):
         self.lines = self.run
         for buffer, pointer in made.buffers.items():
             array, start = self._memory(buffer)
-            argument = arguments.setdefault(array, f"array{len(arguments)}_")
+            argument = arguments.setdefault(array, f"_m{len(arguments)}")
             head.append(f"    {pointer} = at({argument}, {start})")
         self.lines = outside
         text = [f"def {name}({', '.join(arguments.values())}):", *head, *made.lines]
