@@ -105,7 +105,7 @@ def meet(a: View, b: View) -> bool:
         np.lib.stride_tricks.as_strided(memory[v.offset - start :], v.shape, v.strides) for v in (a, b)
     ]
     try:
-        return bool(np.shares_memory(*rows, max_work=WORK))  # type: ignore[misc]
+        return bool(np.shares_memory(*rows, max_work=WORK))  # type: ignore[arg-type,misc,unused-ignore]
     except np.exceptions.TooHardError:
         return True
 

@@ -36,28 +36,42 @@ def cost(s: Statement) -> int:
 
 
 def _objections(s: Statement, dtype: np.dtype[Any], blas: bool) -> Iterator[str]:
-    views = (*s.outputs, *s.operands)
-    if any(v.buffer.dtype.kind == "c" for v in views):
+    kinds = {v.buffer.dtype for v in (*s.outputs, *s.operands)}
+    if any(kind.kind == "c" for kind in kinds):
         yield "it has complex numbers"
-    if any(v.buffer.dtype.kind not in "fib" for v in views):
-        yield "it has what are no numbers"
-    if any(v.buffer.dtype not in (dtype, np.int64, np.bool_) for v in views):
+    if not kinds <= {dtype, np.dtype(np.int64), np.dtype(np.bool_)}:
         yield "it has numbers of other kinds"
-    if s.kind is Kind.UFUNC and s.what not in SCALAR:
+    if s.kind is Kind.UFUNC:
+        yield from _of_ufuncs(s)
+    elif s.kind is Kind.CALL:
+        yield from _of_calls(s)
+    elif s.kind in SUMS:
+        yield from _of_sums(s, dtype, blas)
+
+
+def _of_ufuncs(s: Statement) -> Iterator[str]:
+    real = s.outputs[0].buffer.dtype.kind == "f"
+    if s.what not in SCALAR:
         yield f"it calls {s.what}"
-    if s.kind is Kind.UFUNC and s.what in REAL and s.outputs[0].buffer.dtype.kind != "f":
+    if s.what in REAL and not real:
         yield f"it calls {s.what} for integers"
-    if s.kind is Kind.UFUNC and s.what == "power" and s.outputs[0].buffer.dtype.kind != "f":
-        yield "it has a power of integers"
-    if s.kind is Kind.UFUNC and s.what not in TRUTHS and all(v.buffer.dtype.kind == "b" for v in s.operands):
+    if s.what not in TRUTHS and all(v.buffer.dtype.kind == "b" for v in s.operands):
         yield f"it calls {s.what} of what is true or false"
-    if s.kind is Kind.CALL and not isinstance(s.what[0], CALLS):
+
+
+def _of_calls(s: Statement) -> Iterator[str]:
+    if not isinstance(s.what[0], CALLS):
         yield f"it calls {s.what[0].name}"
-    if s.kind is Kind.CALL and isinstance(s.what[0], Scatter) and s.outputs[0].buffer.dtype.kind == "b":
+    elif isinstance(s.what[0], Scatter) and s.outputs[0].buffer.dtype.kind == "b":
         yield "it adds up what is true"
-    if s.kind in SUMS and any(v.buffer.dtype != dtype for v in (*s.outputs, s.operands[0])):
+
+
+def _of_sums(s: Statement, dtype: np.dtype[Any], blas: bool) -> Iterator[str]:
+    added = (*s.outputs, s.operands[0]) if s.kind is Kind.ENTROPY else (*s.outputs, *s.operands)
+    if any(v.buffer.dtype != dtype for v in added):
         yield f"it has a {s.kind.value} of what are no real numbers"
-    if s.kind is Kind.EINSUM and len(set(s.outputs[0].letters)) < len(s.outputs[0].letters):
+    letters = s.outputs[0].letters
+    if s.kind is Kind.EINSUM and len(set(letters)) < len(letters):
         yield "its sum is written along a diagonal"
     if s.kind in (Kind.DOT, Kind.MATMUL) and not blas and cost(s) > LARGEST:
         yield "its products are large, and no BLAS was found"
