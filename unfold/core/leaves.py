@@ -48,9 +48,11 @@ class Named(Leaf):
 
 @dataclass(frozen=True)
 class Input(Named):
-    """Data given at each call; `most` names an axis whose length bounds its entries."""
+    """Data given at each call; `most` names an axis whose length bounds its entries, `role` says
+    whether it is the tangent of another leaf."""
 
     most: Axis | None = None
+    role: Role = Role.PLAIN
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def _tangent_input(graph: System, node: Node) -> Node:
     op = node.op
     assert isinstance(op, Named)
     label = unused(op.label + "_dot", {u.op.label for u in graph.order if isinstance(u.op, Named)})
-    return Node(Input(label, op.index), (), node.axes, node.shape, node.dtype, node.where)
+    return Node(Input(label, op.index, role=Role.TANGENT), (), node.axes, node.shape, node.dtype, node.where)
 
 
 def tangents(

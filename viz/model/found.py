@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from unfold.analysis.arrows import Where, inward
 from unfold.analysis.instances import Instances
 from unfold.core.axis import Axis, Index
+from unfold.core.kinds import Role
 from unfold.core.leaves import Input, Param, Symbol, label_of
 from unfold.core.node import Node
 from unfold.core.system import System
-from viz.model.roles import only_sums, with_roles
+from viz.model.roles import counterpart, only_sums, with_roles
 from viz.model.shown import Model, Pattern, Reading, Variable
 
 ADDITIVE = {"add", "subtract", "concat", "stack", "where", "equal", "less", "less_equal"}
@@ -42,7 +43,7 @@ def model(graph: System) -> Model:
     found = _Found()
     for node in graph.order:
         if isinstance(node.op, Input):
-            if not (node.op.label.endswith("_dot") and node.op.label[:-4] in graph.params):
+            if not (node.op.role == Role.TANGENT and counterpart(node.op.label, graph.params)):
                 found.things[str(node.op)] = Variable(str(node.op), node.axes, node, "input")
         elif isinstance(node.op, Symbol):
             _symbol(graph, node, found)

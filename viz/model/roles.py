@@ -3,9 +3,10 @@ at another step is a state, a number that only sums feed into an output is a los
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from unfold.core.kinds import Role
 from unfold.core.leaves import Input, Param, Symbol, label_of
 from unfold.core.node import Node
 from unfold.core.system import System, postorder
@@ -28,7 +29,7 @@ class Evidence:
     """What is known of a variable when its role is chosen."""
 
     given: bool = False  # an input
-    derives: str = ""  # "adjoint" or "tangent" of another variable
+    derives: Role = Role.PLAIN  # an adjoint or a tangent of another variable
     back: bool = False  # it reads itself, through others perhaps, at a later step
     forth: bool = False  # at an earlier step
     loops: bool = False  # at another step along several axes or one
@@ -50,8 +51,8 @@ class Readers:
 
 ROLES: tuple[tuple[Callable[[Evidence], bool], str], ...] = (
     (lambda v: v.given, "input"),
-    (lambda v: v.derives == "tangent", "tangent"),
-    (lambda v: v.derives == "adjoint", "adjoint"),
+    (lambda v: v.derives == Role.TANGENT, "tangent"),
+    (lambda v: v.derives == Role.ADJOINT, "adjoint"),
     (lambda v: v.loops and v.back and not v.forth, "reverse"),
     (lambda v: v.loops, "state"),
     (lambda v: v.number and not v.read and (v.summed or v.whole), "loss"),
@@ -138,12 +139,11 @@ def _summed(graph: System) -> set[str]:
     return found
 
 
-def _derives(v: Variable, things: Mapping[str, Variable]) -> str:
+def _derives(v: Variable, things: Mapping[str, Variable]) -> Role:
     """Whether a variable is the adjoint or the tangent of another one over the same axes."""
-    base = things.get(counterpart(v.key))
-    if base is None or set(base.axes) != set(v.axes):
-        return ""
-    return "tangent" if v.key.endswith("_dot") else "adjoint"
+    base = things.get(counterpart(v.key, things))
+    same = base is not None and set(base.axes) == set(v.axes)
+    return _made_as(v.node) if same else Role.PLAIN
 
 
 def _flows(a: Reading, roles: Mapping[str, str], into: Mapping[str, list[Reading]]) -> bool:
@@ -155,11 +155,24 @@ def _flows(a: Reading, roles: Mapping[str, str], into: Mapping[str, list[Reading
     return not fed and a.near
 
 
-def counterpart(key: str) -> str:
-    """The variable that an adjoint (dh) or a tangent (h_dot) belongs to, going by its name."""
-    if key.endswith("_dot"):
-        return key.removesuffix("_dot")
-    return key.removeprefix("d").rstrip("'") if key.startswith("d") else ""
+def _made_as(node: Node) -> Role:
+    """What differentiation made a node as. An output that is no variable is a tangent where it reads some."""
+    if isinstance(node.op, Symbol):
+        return node.op.role
+    leaves = (u.op for u in postorder([node]) if isinstance(u.op, Symbol | Input))
+    return Role.TANGENT if any(op.role == Role.TANGENT for op in leaves) else Role.PLAIN
+
+
+def counterpart(label: str, known: Container[str]) -> str:
+    """Which of the known names a derivative is named after: h for dh or h_dot, also where primes keep
+    that name apart from another's; none where there is no such name."""
+    while True:
+        base = label.removesuffix("_dot") if label.endswith("_dot") else label.removeprefix("d")
+        if base != label and base in known:
+            return base
+        if not label.endswith("'"):
+            return ""
+        label = label[:-1]
 
 
 def _signs(a: Reading) -> set[int]:

@@ -95,7 +95,46 @@ def test_a_name_that_only_looks_like_an_adjoint_is_none():
 
 
 def test_the_variable_of_an_adjoint_or_a_tangent_goes_by_its_name():
-    assert counterpart("dh") == "h"
-    assert counterpart("dh'") == "h"
-    assert counterpart("h_dot") == "h"
-    assert counterpart("h") == ""
+    known = {"h", "W"}
+    assert counterpart("dh", known) == "h"
+    assert counterpart("dh'", known) == "h"
+    assert counterpart("h_dot", known) == "h"
+    assert counterpart("h_dot'", known) == "h"
+    assert counterpart("h", known) == ""
+    assert counterpart("dose", known) == ""
+
+
+def test_a_variable_with_a_prime_has_its_own_adjoint():
+    assert counterpart("dh'", {"h", "h'"}) == "h'"
+
+
+def test_a_velocity_is_no_adjoint_whatever_it_is_called():
+    t = uf.axis("t")
+    x, dx, x_dot = uf.var("x", over=t), uf.var("dx", over=t), uf.var("x_dot", over=t)
+    x[0], dx[0], x_dot[0] = 1.0, 0.0, 0.0
+    dx[t] = -x[t - 1]
+    x_dot[t] = 2.0 * x[t - 1]
+    x[t] = x[t - 1] + 0.1 * dx[t - 1] + 0.1 * x_dot[t - 1]
+    graph = uf.graph(end=x[t.last])
+    found = model(graph)
+    assert {found.variables[k].role for k in ("x", "dx", "x_dot")} == {"state"}
+    read = {(a.source, a.target) for a in found.arrows}
+    assert read >= {("x", "dx"), ("x", "x_dot"), ("dx", "x"), ("x_dot", "x")}
+    assert {k for k, r in roles(graph.grad("end", [])).items() if r == "adjoint"} == set()
+
+
+def test_an_input_named_like_a_tangent_is_drawn_and_a_tangent_given_for_a_parameter_is_not():
+    W, W_dot, x = uf.param("W"), uf.input("W_dot"), uf.input("x")
+    assert set(roles(uf.graph(y=uf.tanh(W * x + W_dot)))) >= {"x", "W_dot"}
+    tangents = uf.graph(y=uf.tanh(W * x)).jvp("y")
+    assert "W_dot" in tangents.inputs
+    assert "W_dot" not in roles(tangents)
+
+
+def test_roles_survive_json_and_unfolding():
+    graph = uf.systems.rnn().jvp("loss")
+    again = uf.Graph.from_json(graph.to_json())
+    assert roles(again) == roles(graph)
+    assert "W_dot" not in roles(again)
+    small = {a.name: 2 for a in graph.axes}
+    assert roles(graph.unfold(**small)) == roles(again.unfold(**small))

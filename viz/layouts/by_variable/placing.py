@@ -40,8 +40,8 @@ class StepPlaces:
 def step(model: Model, keys: Sequence[str]) -> StepPlaces:
     """Rows by topological order; several of a row side by side, those with a loop of their
     own at heights of their own (so that no loop of one runs through another)."""
-    adjoint = {k: counterpart(k) for k in keys if model.variables[k].role in DERIVED}
-    if any(base in keys for base in adjoint.values()):
+    adjoint = {k: counterpart(k, keys) for k in keys if model.variables[k].role in DERIVED}
+    if any(adjoint.values()):
         return _beside(step(model, [k for k in keys if k not in adjoint]), adjoint)
     rows = _rows(model, keys)
     places: dict[str, tuple[float, float]] = {}
