@@ -11,7 +11,7 @@ import pytest
 import unfold as uf
 from unfold.core.errors import BadName, DefinitionError, UnfoldError
 from unfold.core.leaves import Constant, as_node, kind_of
-from unfold.core.node import Node
+from unfold.core.node import FUNCTIONS, OPERATIONS, Node, register
 from unfold.core.op import Elementwise, enlist, operation
 
 
@@ -236,6 +236,49 @@ def test_an_operation_of_the_user_runs_and_differentiates():
 
     with pytest.raises(BadName, match="there is an operation 'tanh' already"):
         enlist(Tanh)
+
+
+class Tanh(Elementwise):
+    """Named like a class of the library, and as high in its module."""
+
+
+def test_a_class_of_a_module_takes_no_name_that_another_module_has():
+    before = OPERATIONS["tanh"], FUNCTIONS["tanh"]
+    for give in (enlist, operation):
+        with pytest.raises(BadName, match=r"there is an operation .tanh. already: unfold\.ops"):
+            give(Tanh)
+    assert (OPERATIONS["tanh"], FUNCTIONS["tanh"]) == before
+
+
+def test_a_function_takes_no_name_that_another_module_has():
+    def tanh(x):
+        """another"""
+
+    before = FUNCTIONS["tanh"]
+    with pytest.raises(BadName, match="there is an operation 'tanh' already"):
+        register(tanh)
+    assert FUNCTIONS["tanh"] is before
+
+
+def test_a_cell_that_is_run_twice_replaces_its_own_operation():
+    cell = """
+class Quartered(Elementwise):
+    "a / 4"
+    def forward(self, xp, a): return a / 4
+    def vjp(self, ct, y, a): return (ct / 4,)
+quartered = operation(Quartered)
+"""
+    first = {"__name__": "__main__", "Elementwise": Elementwise, "operation": operation}
+    second = dict(first)
+    try:
+        exec(cell, first)
+        exec(cell.replace("/ 4", "* 0.25"), second)
+        assert OPERATIONS["quartered"] is second["Quartered"]
+        assert FUNCTIONS["quartered"] is second["quartered"]
+        assert uf.graph(y=second["quartered"](uf.param("a")))(a=2.0).y == 0.5
+    finally:
+        for table in (OPERATIONS, FUNCTIONS):
+            table.pop("quartered", None)
 
 
 def test_what_numpy_offers_and_we_do_not_says_so(x):

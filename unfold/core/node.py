@@ -30,7 +30,7 @@ import numpy as np
 
 from unfold.core.axis import Axis, Index
 from unfold.core.dims import Shape, evaluate, show
-from unfold.core.errors import DefinitionError, NotDifferentiable, ShapeMismatch
+from unfold.core.errors import BadName, DefinitionError, NotDifferentiable, ShapeMismatch
 from unfold.core.kinds import DTYPES, Dtype
 from unfold.core.source import portable
 
@@ -44,9 +44,24 @@ SERVICES: dict[str, Callable[..., Any]] = {}
 
 
 def register(function: F, name: str | None = None) -> F:
-    """Make a function reachable by operators, NumPy protocols and the table of operations."""
-    FUNCTIONS[name or function.__name__] = function
+    """Make a function reachable by operators, NumPy protocols and the table of operations; its name must
+    be free."""
+    enter(FUNCTIONS, name or function.__name__, function)
     return function
+
+
+def enter(table: dict[str, Any], name: str, thing: Any) -> None:
+    """Give a name to a function or a class. The same one again (a cell of a notebook that is run twice)
+    replaces the one before; another one is refused."""
+    before = table.setdefault(name, thing)
+    if _written(before) != _written(thing):
+        raise BadName(f"there is an operation {name!r} already: {_written(before)[0]}")
+    table[name] = thing
+
+
+def _written(thing: Any) -> tuple[str, str]:
+    """Where a function or a class stands."""
+    return thing.__module__, thing.__qualname__
 
 
 def call(name: str, *args: Any, **kwargs: Any) -> Node:
@@ -178,12 +193,13 @@ class Node(Operators):
         dtype: str = Dtype.FLOAT,
         where: str | None = None,
     ) -> None:
-        for name, value in zip(
-            ("op", "inputs", "axes", "shape", "dtype", "where"),
-            (op, inputs, axes, shape, DTYPES[dtype], where),
-            strict=True,
-        ):
-            object.__setattr__(self, name, value)
+        keep = object.__setattr__  # nodes refuse their own
+        keep(self, "op", op)
+        keep(self, "inputs", inputs)
+        keep(self, "axes", axes)
+        keep(self, "shape", shape)
+        keep(self, "dtype", DTYPES[dtype])
+        keep(self, "where", where)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"nodes are immutable: cannot set {name!r}")

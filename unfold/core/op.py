@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 
 from unfold.core.axis import Axis
 from unfold.core.dims import Dim, Shape, show
-from unfold.core.errors import BadName, DefinitionError
+from unfold.core.errors import DefinitionError
 from unfold.core.kinds import DTYPES, KINDS, Dtype
 from unfold.core.leaves import Expression, as_node
-from unfold.core.node import OPERATIONS, Node, Op, register
+from unfold.core.node import OPERATIONS, Node, Op, enter, register
 from unfold.core.source import caller
 
 Over = int | Axis | Sequence[int | Axis] | None  # along what: dimensions or axes; None: every dimension
@@ -169,7 +169,5 @@ def _arguments(cls: type[Op]) -> list[inspect.Parameter]:
 
 def enlist(cls: type[Op]) -> type[Op]:
     """Register an operation class (a decorator); its name must be free."""
-    if OPERATIONS.setdefault(cls.name, cls).__qualname__ != cls.__qualname__:
-        raise BadName(f"there is an operation {cls.name!r} already: {OPERATIONS[cls.name].__module__}")
-    OPERATIONS[cls.name] = cls
+    enter(OPERATIONS, cls.name, cls)
     return cls
