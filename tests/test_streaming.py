@@ -145,3 +145,27 @@ def test_mistakes_are_named():
     s = stream(systems.rnn(**SIZES), "o")
     with pytest.raises(BindingError, match="unknown argument 'w'"):
         s.init(w=1)
+
+
+def test_the_length_of_another_axis_is_given_where_no_input_tells_it():
+    t, i = uf.axis("t"), uf.axis("i")
+    w, h = uf.param("w"), uf.var("h", over=(t, i))
+    h[0, i] = uf.sum(uf.where(uf.greater(i, 1), 2.0, 1.0), over=i)
+    h[t, i] = w * h[t - 1, i] + uf.mean(uf.where(uf.greater(i, 1), 2.0, 1.0), over=i)
+    g = uf.graph(total=uf.sum(h[t, i], over=i))
+    want = g(t=4, i=3, w=0.5).total
+    s = uf.stream(g, over="t")
+    state = s.init(i=3, w=0.5)
+    for k in range(4):
+        out, state = s(state, i=3, w=0.5)
+        np.testing.assert_allclose(out.total, want[k])
+
+
+def test_outputs_that_do_not_vary_along_the_axis_are_held():
+    t, i = uf.axis("t"), uf.axis("i")
+    x, y = uf.input("x", over=t), uf.input("y", over=i)
+    g = uf.graph(whole=uf.sum(y[i], over=i), steps=uf.cumsum(x[t], over=t))
+    s = uf.stream(g, "whole", over="t")
+    state = s.init(y=[1.0, 2.0])
+    out, state = s(state, x=3.0)
+    assert out.whole == 3.0

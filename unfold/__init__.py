@@ -50,11 +50,11 @@ from unfold.language.variables import param as param
 from unfold.language.variables import var as var
 from unfold.learn import init as init
 from unfold.learn import optim as optim
-from unfold.learn.checkpointing import checkpoint as checkpoint
 from unfold.learn.diagnose import diagnose as diagnose
 from unfold.learn.generate import beam as beam
 from unfold.learn.generate import free_running as free_running
 from unfold.learn.generate import generate as generate
+from unfold.learn.recomputation import checkpoint as checkpoint
 from unfold.learn.streaming import stream as stream
 from unfold.transform.forward import hvp as hvp
 from unfold.transform.jacobians import hessian as hessian

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.tasks.common import table, write
 from unfold import systems
-from unfold.learn.checkpointing import checkpoint, repetitions
+from unfold.learn.recomputation import checkpoint, repetitions
 
 T, SIZES = 100_000, {"input": 16, "hidden": 32, "classes": 16}
 

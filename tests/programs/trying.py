@@ -410,7 +410,7 @@ def online(case: Case) -> None:
 
 def _open_axis(case: Case) -> str:
     axes = [a for a in case.program.sizes if any(a == b.name for b in case.graph.axes)]
-    if case.lengths or not axes:
+    if not axes:
         raise Unfit
     return case.rng.choice(axes)
 
@@ -425,11 +425,13 @@ def checkpointed(case: Case) -> None:
     names = case.names if case.rng.random() < 0.2 else params
     whole = case.rng.random() < 0.2  # the arguments of the graph, not just those of the loss
     loss_alone = uf.Graph({"loss": case.graph.outputs["loss"]}, case.graph.definitions)
-    given = case.given if whole else _taken(loss_alone, case.given)
+    lengths = {a.name: case.program.sizes[a.name] for a in loss_alone.axes}
+    given = case.given if whole else {**_taken(loss_alone, case.given), **lengths}
+    names = [n for n in names if n in given]
     f = uf.checkpoint(case.graph, "loss", names, window=window, snapshots=snapshots, over=axis)
     loss, grads = f(**given)
     near(loss, case.want["loss"], "loss in windows")
-    same_gradients(case, grads, names=[n for n in names if n in given])
+    same_gradients(case, grads, names=names)
 
 
 def truncated(case: Case) -> None:
@@ -453,11 +455,12 @@ def streamed(case: Case) -> None:
     over = {q.name: q.axes.index(axis) for q in case.program.leaves if axis in q.axes}
     held = {n: a for n, a in case.arrays.items() if n not in over}
     inputs = {q.name for q in case.program.leaves if q.role == "input"}  # those without the axis are held
-    state = s.init(**{n: a for n, a in held.items() if n in s.known})
+    lengths = {n: k for n, k in case.program.sizes.items() if n in s.known}
+    state = s.init(**{n: a for n, a in held.items() if n in s.known}, **lengths)
     for k in range(size):
         here = {n: np.take(case.arrays[n], k, d) for n, d in over.items()}
         weights = {n: a for n, a in held.items() if n not in inputs}
-        out, state = s(state, **{n: a for n, a in {**weights, **here}.items() if n in s.known})
+        out, state = s(state, **{n: a for n, a in {**weights, **here}.items() if n in s.known}, **lengths)
         for n in names:
             e = case.program.outputs[n]
             if axis in e.axes:

@@ -40,15 +40,14 @@ class Stream:
     state: tuple[str, ...]
     moving: frozenset[str]  # the states that change
     axes: Mapping[str, tuple[Axis, ...]]  # of each state
-    known: frozenset[str]
+    known: frozenset[str]  # what a call may give: arrays, and lengths of the axes that are left
 
     def init(self, /, **arrays: Any) -> dict[str, Any]:
         """The state before the first step, from parameters and whatever inputs it needs.
         For a batch without such inputs, give its size: `init(n=32, **weights)`."""
         names = {a.name for axes in self.axes.values() for a in axes}
         sizes = {name: int(arrays[name]) for name in names if name in arrays}
-        given = only(self.start, {k: v for k, v in arrays.items() if k not in sizes}, self.known)
-        outputs = self.start(**given)
+        outputs = self.start(**only(self.start, arrays, self.known))
         return {name: self._spread(name, np.asarray(outputs[name]), sizes) for name in self.state}
 
     def _spread(self, name: str, value: NDArray[Any], sizes: Mapping[str, int]) -> NDArray[Any]:
@@ -84,11 +83,12 @@ def name_of(graph: Graph, node: Node) -> str:
 
 
 def only(graph: Graph, arrays: Mapping[str, Any], known: frozenset[str] | None) -> dict[str, Any]:
-    """Those arrays that a graph takes; raises for a name that none would take."""
+    """Those arrays and lengths that a graph takes; raises for a name that none would take."""
     for name in arrays:
         if known is not None and name not in known:
             raise BindingError(f"unknown argument {name!r}: this system takes {', '.join(sorted(known))}")
-    return {k: v for k, v in arrays.items() if k in graph.inputs or k in graph.params}
+    taken = {*graph.inputs, *graph.params, *(a.name for a in graph.axes)}
+    return {k: v for k, v in arrays.items() if k in taken}
 
 
 @dataclass
@@ -116,8 +116,11 @@ class StepBuilder:
         step = self._step(inner)
         axes = {name: self.lead.get(name, node.axes) for name, node in self.first.items()}
         leaves = [*self.graph.inputs.values(), *self.graph.params.values()]
-        known = frozenset(u.op.label for u in leaves if isinstance(u.op, Named))
-        return Stream(self._start(axes), step, tuple(self.first), frozenset(self.after), axes, known)
+        known = {u.op.label for u in leaves if isinstance(u.op, Named)} | set(self.graph.spare)
+        known |= {a.name for a in self.graph.axes if a != self.axis}
+        return Stream(
+            self._start(axes), step, tuple(self.first), frozenset(self.after), axes, frozenset(known)
+        )
 
     def _step(self, inner: set[Node]) -> Graph:
         """From the state and the data at hand to the outputs and the next state."""

@@ -30,14 +30,15 @@ def stream(graph: Graph, *outputs: str, over: str | None = None) -> Stream:
     Raises `NotCausal` where an output needs a later step. Names in `outputs` choose what is
     computed; all by default.
     """
-    graph = graph.select(*outputs) if outputs else graph
-    return StepBuilder(graph, causal_axis(graph, over)).stream()
+    chosen = graph.select(*outputs) if outputs else graph
+    return StepBuilder(chosen, causal_axis(graph, chosen, over)).stream()
 
 
-def causal_axis(graph: Graph, over: str | None) -> Axis:
-    """The axis to go along; raises `NotCausal` where an output needs a later step."""
-    axis = _axis(graph, over)
-    lead = steps_ahead(graph, axis)
+def causal_axis(graph: Graph, chosen: Graph, over: str | None) -> Axis:
+    """The axis of a graph to go along for some of its outputs, which need not vary along it; raises
+    `NotCausal` where one of them needs a later step."""
+    axis = _axis(graph, chosen, over)
+    lead = steps_ahead(chosen, axis)
     for name, steps in lead.items():
         if steps > 0:
             far = f"{steps:.0f} step{'s' if steps > 1 else ''}" if steps < np.inf else "without end"
@@ -67,9 +68,9 @@ def steps_ahead(graph: Graph, axis: Axis) -> dict[str, float]:
     }
 
 
-def _axis(graph: Graph, over: str | None) -> Axis:
+def _axis(graph: Graph, chosen: Graph, over: str | None) -> Axis:
     by_name = {a.name: a for a in graph.axes}
-    open_ended = [a for a in graph.axes if a.size is None]
+    open_ended = [a for a in chosen.axes if a.size is None]
     if over is None and len(open_ended) == 1:
         return open_ended[0]
     if over is None or over not in by_name:

@@ -21,13 +21,14 @@ from typing import Any
 
 import numpy as np
 
+from unfold.core.dims import evaluate
 from unfold.core.errors import BindingError, NotDifferentiable, UnfoldError
 from unfold.core.key import unused
 from unfold.core.leaves import Input, Symbol, constant
 from unfold.core.node import Node, Op, call
 from unfold.core.op import apply
 from unfold.core.system import Wrt, rebuild
-from unfold.engine.binding import check_lengths
+from unfold.engine.binding import Binding, bind
 from unfold.engine.run import Result
 from unfold.graph import Graph
 from unfold.learn.states import StepBuilder, Stream, only
@@ -202,7 +203,9 @@ class Checkpointed:
         if target.axes or target.shape or target.dtype != "float":
             raise NotDifferentiable(f"checkpoint needs {of!r} to be one real number")
         self.graph, self.of, self.window, self.snapshots = graph.select(of), of, window, snapshots
-        self.axis = causal_axis(self.graph, over)
+        self.axis = causal_axis(graph, self.graph, over)
+        needed = {*self.graph.spare, *(a.name for a in self.graph.axes)}
+        self.idle = {a.name for a in graph.axes} - needed  # axes of other outputs, whose length may be given
         self.parts: Stream = WindowBuilder(self.graph, self.axis).stream()
         self.wrt = select(graph, wrt)
         step = self.parts.step
@@ -225,17 +228,11 @@ class Checkpointed:
 
     def __call__(self, /, **arrays: Any) -> tuple[Any, dict[str, Any]]:
         """The value and {name: gradient} of all that was asked for."""
-        over = {n: u.axes.index(self.axis) for n, u in self.graph.inputs.items() if self.axis in u.axes}
-        lengths = {np.shape(arrays[n])[place] for n, place in over.items() if n in arrays}
-        if len(lengths) != 1:
-            raise BindingError(
-                f"checkpoint needs inputs over {self.axis.name} of one length, not {sorted(lengths)}"
-            )
-        (steps,) = lengths
-        check_lengths(self.graph, arrays, {self.axis: steps})
+        bound = bind(self.graph, {n: a for n, a in arrays.items() if n not in self.idle})
+        steps = bound.extents.get(self.axis, 1)  # what does not vary along the axis is one window
         if not steps:
             return self.graph.value_and_grad(self.of, list(self.wrt))(**arrays)
-        return Sweep(self, arrays, over).run(self.windows(steps))
+        return Sweep(self, bound, steps).run(self.windows(steps))
 
     def unspread(self, name: str, ct: Any) -> Any:
         """A cotangent summed over the axes along which the first state was repeated."""
@@ -248,13 +245,16 @@ class Checkpointed:
 class Sweep:
     """One gradient on its way: the state at hand, the states kept, the gradients so far."""
 
-    def __init__(self, work: Checkpointed, arrays: Mapping[str, Any], over: Mapping[str, int]) -> None:
-        self.work, self.arrays, self.over = work, arrays, over
-        self.fixed = {n: a for n, a in arrays.items() if n not in over}
-        self.state: State = work.parts.init(**self.fixed, **self._sizes())
+    def __init__(self, work: Checkpointed, bound: Binding, steps: int) -> None:
+        self.work, self.bound, self.steps = work, bound, steps
+        axis, inputs = work.axis, work.graph.inputs
+        self.over = {n: u.axes.index(axis) for n, u in inputs.items() if axis in u.axes}
+        lengths = {a.name: bound.extents[a] for a in work.graph.axes if a != axis}
+        self.fixed = {**lengths, **{n: a for n, a in bound.arrays.items() if n not in self.over}}
+        self.state: State = work.parts.init(**self.fixed)
         self.cts: dict[str, Any] = {work.of: 1.0}
         self.cts |= {n: np.zeros_like(self.state[n]) for n in work.floats}
-        self.grads = {n: _zeros(np.asarray(arrays[n])) for n in work.wrt}
+        self.grads = {n: self._zeros(n) for n in work.wrt}
         self.kept: dict[int, State] = {}
         self.value: Any = None
 
@@ -274,15 +274,20 @@ class Sweep:
         found = {n: first.get(("input", n)) for n in self.grads}
         return self.value, {n: g if found[n] is None else g + found[n] for n, g in self.grads.items()}
 
-    def _sizes(self) -> dict[str, int]:
-        """How large the axes of the state are that no array of the start tells."""
-        needed = {a.name for own in self.work.parts.axes.values() for a in own}
-        return {
-            a.name: np.shape(self.arrays[n])[i]
-            for n, u in self.work.graph.inputs.items()
-            for i, a in enumerate(u.axes)
-            if a.name in needed
-        }
+    def _zeros(self, name: str) -> Any:
+        """A gradient before the first window. What the output does not read need not be given."""
+        if name in self.bound.arrays:
+            return np.zeros_like(self.bound.arrays[name])
+        leaf, lead = self.work.graph.spare[name]
+        try:
+            axes = [a if isinstance(a, int) else self.bound.extents[a] for a in lead]
+            dimensions = [evaluate(d, self.bound.sizes) for d in leaf.shape]
+        except (KeyError, UnfoldError):
+            raise BindingError(
+                f"nothing says how large the gradient of {name} is, which {self.work.of} does not read: "
+                f"give {name}, or leave it out of wrt"
+            ) from None
+        return np.zeros((*axes, *dimensions), self.bound.dtype_of(leaf.dtype))
 
     def _here(self, name: str, window: int) -> tuple[slice, ...]:
         """Where the steps of a window lie in an array."""
@@ -290,8 +295,9 @@ class Sweep:
         return (*[slice(None)] * self.over[name], steps)
 
     def _given(self, window: int) -> dict[str, Any]:
-        part = {n: np.asarray(self.arrays[n])[self._here(n, window)] for n in self.over}
-        return {**self.fixed, **part, **self.state}
+        length = min(self.work.window, self.steps - window * self.work.window)
+        part = {n: self.bound.arrays[n][self._here(n, window)] for n in self.over}
+        return {self.work.axis.name: length, **self.fixed, **part, **self.state}
 
     def _advance(self, begin: int, end: int) -> None:
         for window in range(begin, end):
@@ -311,10 +317,6 @@ class Sweep:
             here = self._here(n, window) if n in self.over else ...
             g[here] += pulled.get(("input", n), 0.0)
         self.kept.pop(window, None)
-
-
-def _zeros(array: Any) -> Any:
-    return np.zeros(array.shape, array.dtype if array.dtype.kind in "fc" else np.float64)
 
 
 def checkpoint(

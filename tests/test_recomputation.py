@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import unfold as uf
 from unfold import systems
-from unfold.core.errors import NotCausal, NotDifferentiable, UnfoldError
-from unfold.learn.checkpointing import advances, checkpoint, repetitions, schedule
+from unfold.core.errors import BindingError, NotCausal, NotDifferentiable, UnfoldError
+from unfold.learn.recomputation import advances, checkpoint, repetitions, schedule
 
 
 @cache
@@ -136,3 +136,56 @@ def test_running_sums_of_integers_go_through_windows():
     value, grads = graph.value_and_grad("loss")(**arrays)
     again, found = checkpoint(graph, "loss", window=2, snapshots=1)(**arrays)
     np.testing.assert_allclose([again, found["w"]], [value, grads["w"]], rtol=1e-12)
+
+
+def two_outputs():
+    """A loss over t, and another output of an input that the loss does not read."""
+    t, i = uf.axis("t"), uf.axis("i")
+    x, more = uf.input("x", over=t), uf.input("more", over=i)
+    w, b = uf.param("w"), uf.param("b", 3)
+    h = uf.var("h", over=t)
+    h[0] = 0.0
+    h[t] = uf.tanh(w * h[t - 1] + x[t])
+    return uf.graph(loss=uf.sum(h[t], over=t), other=uf.sum(more[i], over=i) * uf.sum(b))
+
+
+def test_it_takes_the_arguments_of_its_graph():
+    g = two_outputs()
+    arrays = {"x": np.linspace(-1, 1, 7), "more": np.ones(4), "w": 0.5, "b": np.ones(3)}
+    value, want = g.value_and_grad("loss")(**arrays)
+    for some in (arrays, {"x": arrays["x"], "w": 0.5, "b": arrays["b"]}):
+        loss, grads = uf.checkpoint(g, "loss", window=2, snapshots=1, over="t")(**some)
+        np.testing.assert_allclose(loss, value)
+        assert set(grads) == set(want)
+        for name in want:
+            np.testing.assert_allclose(grads[name], want[name])
+
+
+def test_a_gradient_of_what_the_loss_does_not_read_is_zero_also_where_it_is_not_given():
+    g = two_outputs()
+    grads = uf.checkpoint(g, "loss", ["w", "b"], window=2, over="t")(x=np.ones(5), w=0.5)[1]
+    assert grads["b"].tolist() == [0.0, 0.0, 0.0]
+    with pytest.raises(BindingError, match="nothing says how large the gradient of more is"):
+        uf.checkpoint(g, "loss", ["more"], window=2, over="t")(x=np.ones(5), w=0.5)
+
+
+def test_an_axis_that_the_loss_does_not_vary_along_is_one_window():
+    g = two_outputs()
+    arrays = {"x": np.ones(5), "w": 0.5}
+    value, want = g.value_and_grad("loss", "w")(**arrays, more=np.ones(4), b=np.ones(3))
+    for some in (arrays, {**arrays, "i": 4}, {**arrays, "more": np.ones(4)}):
+        loss, grads = uf.checkpoint(g, "loss", "w", window=2, over="i")(**some)
+        np.testing.assert_allclose(loss, value)
+        np.testing.assert_allclose(grads["w"], want["w"])
+
+
+def test_the_length_of_an_axis_that_no_input_is_over_is_given():
+    t, i = uf.axis("t"), uf.axis("i")
+    w, h = uf.param("w"), uf.var("h", over=(t, i))
+    h[0, i] = 1.0
+    h[t, i] = w * h[t - 1, i]
+    g = uf.graph(loss=uf.sum(uf.sum(h[t, i], over=t), over=i))
+    value, want = g.value_and_grad("loss")(t=5, i=3, w=0.5)
+    loss, grads = uf.checkpoint(g, "loss", window=2, snapshots=1, over="t")(t=5, i=3, w=0.5)
+    np.testing.assert_allclose(loss, value)
+    np.testing.assert_allclose(grads["w"], want["w"])
