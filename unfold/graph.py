@@ -89,7 +89,7 @@ class Graph(System):
         `backend`: "numpy"; "numba", which makes machine code of all it can (install `unfold[jit]`; about
         two seconds the first time, then kept in the user's cache folder or in $UNFOLD_CACHE); "auto",
         NumPy until its calls have taken as long as compiling does; "reference", the definition node by
-        node. `optimise`: the names in `unfold.engine.rewrites.passes.OPTIMISATIONS` to use; () for none.
+        node. `optimise`: the names in `unfold.engine.planning.PASSES` to use; () for none.
         `keep`: of how many shapes the code and its buffers are kept, those used last.
         """
         return running.compiled(self, backend, optimise, keep)

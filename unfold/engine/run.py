@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,9 +24,11 @@ from unfold.core.system import System, Wrt
 from unfold.engine import indices, made_up, reference
 from unfold.engine.binding import Array, Binding, bind
 from unfold.engine.numba import modules
-from unfold.engine.numpy import printed as printed
+from unfold.engine.numpy import executable, printed
+from unfold.engine.numpy.render import rendered
+from unfold.engine.planning import PASSES, plan
+from unfold.engine.proof import proven
 from unfold.engine.reference import Reference
-from unfold.engine.rewrites.passes import OPTIMISATIONS
 from unfold.ops.time.delays import zeros
 from unfold.transform.adjoint import adjoints, select, with_gradients
 
@@ -34,7 +36,6 @@ Names = tuple[str, ...]
 BACKENDS = ("numpy", "numba", "auto", "reference")
 COMPILING = 3.0  # seconds that Numba takes, about
 KEEP = 8  # shapes whose code is kept
-LARGEST = 5000  # nodes of a graph that is still worth printing; larger ones are interpreted
 
 
 class Result(dict[str, Any]):
@@ -54,22 +55,17 @@ class Interpreted(RuntimeWarning):
 class Prepared:
     """What calls of the same shapes run: their plan, and what is checked before it."""
 
-    def __init__(self, graph: System, bound: Binding, run: Callable[[Binding], dict[str, Array]]) -> None:
+    def __init__(self, graph: System, bound: Binding, run: executable.Run) -> None:
         self.check = indices.checker(graph, bound)
         self.run = run
         self.copied: Names | None = None  # outputs that the plan gives as views, once it ran
-        self.bound = Binding({}, bound.dtype, bound.sizes, bound.extents)
         self.forms: list[Any] = []  # of arrays that need no more checks
 
     def __call__(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs, which are the caller's own, for arrays that are bound."""
         if self.check is not None:
             self.check(arrays)
-        if isinstance(self.run, printed.Compiled):
-            outputs = self.run.on(arrays)
-        else:
-            bound = self.bound
-            outputs = self.run(Binding(dict(arrays), bound.dtype, bound.sizes, bound.extents))
+        outputs = self.run(arrays)
         if self.copied is None:
             self.copied = _shared(outputs, arrays)
         for name in self.copied:
@@ -223,28 +219,34 @@ def compiled(
     return function
 
 
-def _known(optimise: Iterable[str] | None) -> tuple[str, ...] | None:
+def _known(optimise: Iterable[str] | None) -> Names | None:
     """The optimisations asked for. Raises an `UnfoldError` where there is none of that name."""
     chosen = None if optimise is None else tuple(optimise)
-    unknown = [o for o in chosen or () if o not in OPTIMISATIONS]
+    unknown = [o for o in chosen or () if o not in PASSES]
     if unknown:
-        raise UnfoldError(f"no optimisation {unknown[0]!r}; there are {', '.join(OPTIMISATIONS)}")
+        raise UnfoldError(f"no optimisation {unknown[0]!r}; there are {', '.join(PASSES)}")
     return chosen
 
 
-def _build(
-    graph: System, bound: Binding, backend: str, optimise: tuple[str, ...] | None
-) -> Callable[[Binding], dict[str, Array]]:
-    if backend != "reference" and len(graph.order) <= LARGEST:
+def _build(graph: System, bound: Binding, backend: str, optimise: Names | None) -> executable.Run:
+    if backend != "reference":
         try:
             if backend == "auto" and modules.available():
                 return _when_worth_it(graph, bound, optimise)
-            return printed.compile(graph, bound, optimise, _wants_jit(backend))
+            return _compiled(graph, bound, optimise, _wants_jit(backend))
         except OutOfRange:
             pass  # the reference names the read
         except _refusals() as error:
             _interpreted(graph, error)
-    return reference.compile(graph)
+    interpret = reference.compile(graph)
+    return lambda arrays: interpret(Binding(dict(arrays), bound.dtype, bound.sizes, bound.extents))
+
+
+def _compiled(graph: System, bound: Binding, optimise: Names | None, jit: bool) -> executable.Run:
+    """The plan of a request as a function of arrays."""
+    if jit:
+        return printed.compile(graph, bound, None, jit).on
+    return executable.compiled(proven(plan(graph, bound, passes=PASSES if optimise is None else optimise)))
 
 
 def _refusals() -> tuple[type[Exception], ...]:
@@ -267,24 +269,22 @@ def why_interpreted(error: Exception) -> str:
     )
 
 
-def _when_worth_it(
-    graph: System, bound: Binding, optimise: tuple[str, ...] | None
-) -> Callable[[Binding], dict[str, Array]]:
+def _when_worth_it(graph: System, bound: Binding, optimise: Names | None) -> executable.Run:
     """NumPy, until its calls have taken as long as Numba takes to compile; Numba from then on. So
     no more than twice the time is spent that the better of the two would have taken."""
-    plain = printed.compile(graph, bound, optimise)
-    better: list[Callable[[Binding], dict[str, Array]]] = []
+    plain = _compiled(graph, bound, optimise, False)
+    better: list[executable.Run] = []
     spent = 0.0
 
-    def run(bound: Binding) -> dict[str, Array]:
+    def run(arrays: Mapping[str, Array]) -> dict[str, Array]:
         nonlocal spent
         if better:
-            return better[0](bound)
+            return better[0](arrays)
         start = time.perf_counter()
-        outputs = plain(bound)
+        outputs = plain(arrays)
         spent += time.perf_counter() - start
         if spent > COMPILING:
-            better.append(printed.compile(graph, bound, optimise, jit=True))
+            better.append(_compiled(graph, bound, optimise, True))
         return outputs
 
     return run
@@ -364,8 +364,11 @@ def code(
     given by name (`t=50, hidden=16`); those that are not are small stand-ins."""
     chosen = graph if of is None else _joint(graph, of, wrt)
     bound, jit = made_up.zeros(chosen, sizes), _wants_jit(backend)
+    passes = _known(optimise)
     try:
-        return printed.code(chosen, bound, _known(optimise), jit)
+        if jit:
+            return printed.code(chosen, bound, None, jit)
+        return rendered(plan(chosen, bound, passes=PASSES if passes is None else passes), remarks=True)[0]
     except _refusals() as error:
         return f"# {why_interpreted(error)}\n"
 
