@@ -26,6 +26,7 @@ from unfold.check.why.reverse_mode import EngineFault, ReverseMode
 from unfold.check.why.undecided import obstacle, unseen
 from unfold.core.errors import UnfoldError
 from unfold.core.leaves import Symbol
+from unfold.engine.proof import engine_fault
 from unfold.graph import Graph
 
 Only = tuple[str, str, int | None] | None
@@ -85,9 +86,8 @@ class _Judging:
             return self._make(Verdict.NONDIFFERENTIABLE, first)
         if self._all_shrink(failing, work.recorded_gradients(LONG)):
             self.notes.append("the gradient graph is right; the compiled code of it is not")
-            return self._blame_engine(
-                backend_fault(work.graph, work.of, work.wide, compiled), first, "backend"
-            )
+            fault = backend_fault(work.graph, work.of, work.wide, compiled)
+            return self._blame_engine(fault, first, "backend", engine_fault(work.joint, work.bound))
         slopes = np.array(work.slopes(first, failing[0][0] % 2))
         if not np.isfinite(slopes).all():
             return self._undecided(first, faults)
@@ -109,10 +109,14 @@ class _Judging:
     def _all_shrink(self, failing: list[tuple[int, Projection]], gradients: Mapping[str, Any]) -> bool:
         return all(self.work.shrinks(p, i % 2, gradients) for i, p in failing)
 
-    def _blame_engine(self, fault: EngineFault | None, projection: Projection, who: str) -> Report:
+    def _blame_engine(
+        self, fault: EngineFault | None, projection: Projection, who: str, proof: str | None = None
+    ) -> Report:
+        """Names what reverse mode or the compiled code has done wrong; `proof` is what the proof of the
+        plan says to it."""
         self.notes.append(f"all {len(self.rules)} rules hold; the fault is in the {who}")
         if fault is None:
-            text = "every rule and every read of the adjoint graph holds one by one"
+            text = proof or "every rule and every read of the adjoint graph holds one by one"
             name = "simplify" if who == "engine" else who
             return self._make(Verdict.WRONG, projection, operation=name, diagnosis=text)
         equation, source = describe(self.work.graph, fault.node)
@@ -124,7 +128,7 @@ class _Judging:
             steps=fault.steps,
             equation=equation,
             source=source,
-            diagnosis=fault.diagnosis,
+            diagnosis=proof or fault.diagnosis,
             axis=fault.axis,
             size=fault.size,
             confirmed=True,

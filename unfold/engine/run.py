@@ -36,6 +36,7 @@ Names = tuple[str, ...]
 BACKENDS = ("numpy", "numba", "auto", "reference")
 COMPILING = 3.0  # seconds that Numba takes, about
 KEEP = 8  # shapes whose code is kept
+LARGEST = 5000  # nodes of a graph that is planned: planning takes about a millisecond each
 
 
 class Result(dict[str, Any]):
@@ -50,6 +51,10 @@ class Result(dict[str, Any]):
 
 class Interpreted(RuntimeWarning):
     """A graph that no plan was made for runs step by step, a thousand times slower."""
+
+
+class TooLarge(UnfoldError):
+    """A graph whose plan would take longer to make than it saves."""
 
 
 class Prepared:
@@ -231,6 +236,8 @@ def _known(optimise: Iterable[str] | None) -> Names | None:
 def _build(graph: System, bound: Binding, backend: str, optimise: Names | None) -> executable.Run:
     if backend != "reference":
         try:
+            if len(graph.order) > LARGEST:
+                raise TooLarge(f"the graph has {len(graph.order)} nodes; those of up to {LARGEST} are planned")
             if backend == "auto" and modules.available():
                 return _when_worth_it(graph, bound, optimise)
             return _compiled(graph, bound, optimise, _wants_jit(backend))
@@ -250,8 +257,8 @@ def _compiled(graph: System, bound: Binding, optimise: Names | None, jit: bool) 
 
 
 def _refusals() -> tuple[type[Exception], ...]:
-    """What a planner may fail with and be helped out: nothing under UNFOLD_STRICT, as in tests."""
-    return () if os.environ.get("UNFOLD_STRICT") else (Exception,)
+    """What a planner may fail with and be helped out: nothing but size under UNFOLD_STRICT, as in tests."""
+    return (TooLarge,) if os.environ.get("UNFOLD_STRICT") else (Exception,)
 
 
 def _interpreted(graph: System, error: Exception) -> None:

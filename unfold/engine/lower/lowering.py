@@ -17,6 +17,7 @@ import numpy as np
 
 from unfold.analysis.schedule import Loop
 from unfold.core.axis import Axis
+from unfold.core.errors import UnfoldError
 from unfold.core.leaves import Symbol
 from unfold.core.node import Node
 from unfold.engine.lower.builder import Body, Builder, Fixed, Stepping, Walking
@@ -73,13 +74,21 @@ class Lowering:
         if not all(context.has(node, self.outline.extent) for context in builder.contexts):
             return
         builder.node = node
+        try:
+            self._done |= self._computed(node)
+        except UnfoldError:
+            raise
+        except Exception as error:  # no error of ours: say at least which operation
+            where = f" ({node.where})" if node.where else ""
+            raise NotPlanned(f"{node}{where}: {type(error).__name__}: {error}") from error
+
+    def _computed(self, node: Node) -> set[Node]:
+        """Writes down what computes a node; gives what else that computes."""
         if isinstance(node.op, LOOKS):
             self.reading.view(node)
             if node not in self.reading.copies:
-                return
-        also = compute(self.reading, node)
-        if also:
-            self._done |= also
+                return set()
+        return compute(self.reading, node)
 
     # ------------------------------------------------------------------ loops
     def _loop(self, loop: Loop) -> None:

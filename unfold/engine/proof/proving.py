@@ -16,6 +16,7 @@ import numpy as np
 from unfold.core.axis import Axis
 from unfold.core.errors import OutOfRange, UnfoldError
 from unfold.core.system import System
+from unfold.engine.binding import Binding
 from unfold.engine.made_up import zeros as example
 from unfold.engine.plan.statement import Items, Kind, Statement, Sweep, statements
 from unfold.engine.plan.view import Buffer, NotPlanned, Role, View
@@ -97,11 +98,14 @@ def prove_graph(
     return out
 
 
-def engine_fault(graph: System, wanted: Mapping[str, tuple[Axis, ...]] | None = None) -> str | None:
-    """What is wrong with the plans of a request, in a sentence; None where they are proven or there is no
-    plan. For `uf.check`: which of rule and engine is at fault."""
+def engine_fault(graph: System, bound: Binding | None = None) -> str | None:
+    """What is wrong with the plans of a request, of short sequences and of the sizes in `bound`, in a
+    sentence; None where they are proven or there is no plan. For `uf.check`: which of rule and engine is
+    at fault."""
     try:
-        prove_graph(graph, wanted)
+        prove_graph(graph)
+        if bound is not None:
+            prove(plan(graph, bound))
     except PlanFault as fault:
         return f"the engine: {fault.message}"
     except (NotPlanned, UnfoldError):
