@@ -120,12 +120,3 @@ def test_a_forward_and_a_backward_cell_on_one_input_stay_two_loops(t):
     k[t] = uf.tanh(c[t])
     graph = _joint(uf.graph(loss=uf.sum(uf.sum(h[t]) + uf.sum(k[t]), over=t)), "loss", None)
     agree(graph, weights(graph) | {"x": inputs(4, 2)}, 1e-12)
-
-
-@pytest.mark.parametrize("how", [{}, {"optimise": ()}, {"backend": "reference"}])
-def test_a_label_below_zero_counts_from_the_end_in_the_gradient_too(t, how):
-    o, y = uf.input("o", 3, over=t), uf.input("y", over=t, dtype=int)
-    graph = uf.graph(loss=uf.sum(uf.cross_entropy(o[t], y[t]), over=t))
-    run = _joint(graph, "loss", ["o"]).compile(**how)
-    below, above = (run(o=inputs(2, 3), y=np.array([k, 1])).do for k in (-1, 2))
-    assert np.abs(below - above).max() < 1e-15

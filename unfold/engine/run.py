@@ -237,7 +237,9 @@ def _build(graph: System, bound: Binding, backend: str, optimise: Names | None) 
     if backend != "reference":
         try:
             if len(graph.order) > LARGEST:
-                raise TooLarge(f"the graph has {len(graph.order)} nodes; those of up to {LARGEST} are planned")
+                raise TooLarge(
+                    f"the graph has {len(graph.order)} nodes; those of up to {LARGEST} are planned"
+                )
             if backend == "auto" and modules.available():
                 return _when_worth_it(graph, bound, optimise)
             return _compiled(graph, bound, optimise, _wants_jit(backend))

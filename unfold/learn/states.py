@@ -138,7 +138,9 @@ class StepBuilder:
         fixed = {name: tuple(a for a in own if a.size is not None) for name, own in axes.items()}
         first = {**self.first, **self.anchors(fixed.values())}
         start = self.freed(Graph(first, self.graph.definitions))
-        return with_axes(start, {n: (*u.axes, *fixed.get(n, ())) for n, u in first.items()})
+        return with_axes(
+            start, {n: tuple(dict.fromkeys((*u.axes, *fixed.get(n, ())))) for n, u in first.items()}
+        )
 
     def freed(self, graph: Graph) -> Graph:
         """The graph without the axis that bounds the lengths of sequences in it."""

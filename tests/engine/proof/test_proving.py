@@ -9,11 +9,11 @@ from itertools import islice
 import numpy as np
 import pytest
 from random_systems import lag_system, model
-from tests.engine.test_planning import MAKERS, batched, with_gradients
 
 import unfold as uf
 from tests.engine.conftest import arrays_for
 from tests.engine.proof.planting import KINDS, divided, planted
+from tests.engine.test_planning import MAKERS, batched, with_gradients
 from unfold.core.errors import UnfoldError
 from unfold.engine.binding import bind
 from unfold.engine.made_up import zeros as example

@@ -19,14 +19,10 @@ from unfold.engine.numba.modules import load, module
 from unfold.engine.numpy.comments import equations
 from unfold.engine.numpy.lines import Source
 from unfold.engine.numpy.printer import Printer
+from unfold.engine.numpy.routines import Softmax, SoftmaxCrossEntropy, rows
 from unfold.engine.plan.plan import plan
 from unfold.engine.rewrites.passes import OPTIMISATIONS, add_rows
 from unfold.notation.text import expression
-
-
-def rows(array: Array) -> list[Array]:
-    """Views of the rows of an array, 0-d ones of a vector."""
-    return list(array) if array.ndim > 1 else [array[i, ...] for i in range(len(array))]
 
 
 def contiguous(array: Array) -> Array:
@@ -58,75 +54,6 @@ class Memory:
         self.at += self.room(count, dtype)
         whole: Array = self.bytes[start : self.at].view(dtype)[:count]
         return whole.reshape(shape)
-
-
-class SoftmaxCrossEntropy:
-    """loss = -log softmax(o)[y] and slope = softmax(o) - one_hot(y), row by row; slope may be o.
-
-    Scores that lie within `NEAR` of each other share one maximum, which a reduction over everything finds
-    much faster than one for each row; where it is itself that near to 0 it need not be taken off.
-    """
-
-    NEAR = 16
-
-    def __init__(self, rows: int, classes: int, dtype: Any) -> None:
-        self.first, self.labels = np.arange(rows) * classes, np.arange(classes)
-        self.ones, self.one = np.ones(classes, dtype), np.array(1, dtype)
-        self.top, self.least, self.chosen = np.empty((), dtype), np.empty((), dtype), np.empty(rows, dtype)
-        self.tops, self.total = np.empty((rows, 1), dtype), np.empty(rows, dtype)
-
-    def __call__(self, o: Array, y: Array, loss: Array, slope: Array) -> None:
-        n, out = len(o), slope  # the last part of an axis may be short
-        tops, total, chosen = self.tops[:n], self.total[:n], self.chosen[:n]
-        top, shifted = self.shared(o), out
-        if top is None:
-            np.maximum.reduce(o, 1, out=tops, keepdims=True)
-            np.subtract(o, tops, out)
-        elif abs(top) < self.NEAR:
-            shifted = o
-        else:
-            np.subtract(o, self.top, out)
-        at, numbers = self.labels.take(y), out.reshape(-1)  # those below zero count from the end
-        np.add(at, self.first[:n], at)
-        shifted.reshape(-1).take(at, 0, chosen, "wrap")
-        np.exp(shifted, out)
-        out.dot(self.ones, total)
-        np.log(total, loss)
-        np.subtract(loss, chosen, loss)
-        np.divide(out, total[:, None], out)
-        numbers.take(at, 0, chosen, "wrap")
-        numbers[at] = np.subtract(chosen, self.one, chosen)
-
-    def shared(self, o: Array) -> float | None:
-        """The greatest score, where all lie near it."""
-        if not o.size:
-            return None
-        scores = o.reshape(-1)
-        np.maximum.reduce(scores, out=self.top)
-        np.minimum.reduce(scores, out=self.least)
-        top: float = self.top.item()
-        return top if top - self.least.item() < self.NEAR else None
-
-
-class Softmax:
-    """out = exp(a) / sum exp(a) along one dimension."""
-
-    def __init__(self, shape: tuple[int, ...], dim: int, dtype: Any) -> None:
-        self.alone = shape[dim] == np.prod(shape)  # a single vector: nothing to broadcast
-        self.dim = 0 if self.alone else dim
-        whole = () if self.alone else tuple(1 if d == dim else n for d, n in enumerate(shape))
-        self.work = np.empty(whole, dtype)
-
-    def __call__(self, a: Array, out: Array) -> None:
-        if self.alone:
-            a, out, work = a.reshape(-1), out.reshape(-1), self.work
-        else:  # the last part of an axis may be short
-            work = self.work if self.dim == 0 else self.work[: len(a)]
-        np.maximum.reduce(a, axis=self.dim, out=work, keepdims=not self.alone)
-        np.subtract(a, work, out)
-        np.exp(out, out)
-        np.add.reduce(out, axis=self.dim, out=work, keepdims=not self.alone)
-        np.divide(out, work, out)
 
 
 GLOBALS = {
