@@ -23,10 +23,10 @@ from unfold.core.node import Node
 from unfold.core.system import System, Wrt
 from unfold.engine import indices, made_up, reference
 from unfold.engine.binding import Array, Binding, bind
-from unfold.engine.numba import modules
-from unfold.engine.numpy import executable, printed
+from unfold.engine.numba import modules, partly
+from unfold.engine.numpy import executable
 from unfold.engine.numpy.render import rendered
-from unfold.engine.planning import PASSES, plan
+from unfold.engine.planning import PASSES, Program, plan
 from unfold.engine.proof import proven
 from unfold.engine.reference import Reference
 from unfold.ops.time.delays import zeros
@@ -253,9 +253,16 @@ def _build(graph: System, bound: Binding, backend: str, optimise: Names | None) 
 
 def _compiled(graph: System, bound: Binding, optimise: Names | None, jit: bool) -> executable.Run:
     """The plan of a request as a function of arrays."""
-    if jit:
-        return printed.compile(graph, bound, None, jit).on
-    return executable.compiled(proven(plan(graph, bound, passes=PASSES if optimise is None else optimise)))
+    chosen = _passes(optimise, jit)
+    program = proven(plan(graph, bound, passes=chosen))
+    return partly.compiled(program) if jit else executable.compiled(program)
+
+
+def _passes(optimise: Names | None, jit: bool) -> Names:
+    """What is done to a request: all that pays, or what is asked for."""
+    if optimise is not None:
+        return optimise
+    return partly.PASSES if jit else PASSES
 
 
 def _refusals() -> tuple[type[Exception], ...]:
@@ -373,13 +380,21 @@ def code(
     given by name (`t=50, hidden=16`); those that are not are small stand-ins."""
     chosen = graph if of is None else _joint(graph, of, wrt)
     bound, jit = made_up.zeros(chosen, sizes), _wants_jit(backend)
-    passes = _known(optimise)
+    passes = _passes(_known(optimise), jit)
     try:
-        if jit:
-            return printed.code(chosen, bound, None, jit)
-        return rendered(plan(chosen, bound, passes=PASSES if passes is None else passes), remarks=True)[0]
+        program = plan(chosen, bound, passes=passes)
+        return _source(program, jit)
     except _refusals() as error:
         return f"# {why_interpreted(error)}\n"
+
+
+def _source(program: Program, jit: bool) -> str:
+    """The source that runs, compiled functions included."""
+    if not jit:
+        return rendered(program, remarks=True)[0]
+    source, functions, _ = partly.rendered(program, remarks=True)
+    dtype = program.outline.bound.dtype
+    return source + ("\n\n" + modules.module(functions, dtype, True) if functions else "")
 
 
 def _wants_jit(backend: str) -> bool:
