@@ -17,14 +17,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from unfold.core.axis import Axis
+from unfold.core.node import Op
 from unfold.engine.numba.joined import Pass, strides_over
 from unfold.engine.numba.multiplying import by_blas, turned
 from unfold.engine.numba.scalars import TYPES, expression, number
 from unfold.engine.numba.suited import cost
 from unfold.engine.plan.statement import Items, Kind, Statement, Sweep
 from unfold.engine.plan.view import Buffer, Letter, View
-from unfold.ops.array.indexing import Scatter, Take
+from unfold.engine.rewrites.passes import SumOfScatters
+from unfold.ops.array.indexing import One_hot, Scatter, Take
+from unfold.ops.array.reduction import Softmax
+from unfold.ops.choice.losses import Cross_entropy
 
 SMALL = 512  # multiplications of a product that is written out; BLAS does larger ones
 CALLED = {"at", "shift", "gemm", "gemv", "inner", "total", "top", "abs", "range", "np", "njit", "inf", "nan"}
@@ -281,11 +287,25 @@ class FunctionText:
     # ------------------------------------------------------------------ rows at indices
     def call(self, s: Statement) -> None:
         """The few other operations that are written out."""
-        op = s.what[0]
-        rule = (
-            self._gather if isinstance(op, Take) else self._scatter if isinstance(op, Scatter) else self._hot
-        )
-        rule(s)
+        next(rule for kind, rule in _CALLS.items() if isinstance(s.what[0], kind))(self, s)
+
+    def _cross_entropy(self, s: Statement) -> None:
+        """-log softmax(o)[y], row by row."""
+        (scores, labels), (out,) = s.operands, s.outputs
+        classes = scores.shape[-1]
+        rows = [f"_i{d}" for d in range(len(out.shape))]
+        first, entry = self.pointer(scores, [*rows, "0"]), self.entry(scores, [*rows, "_k"])
+        with self.inside(*(f"for {c} in range({n}):" for c, n in zip(rows, out.shape, strict=True))):
+            self._checked(self.entry(labels, rows), classes, "a label is", f"{classes} classes")
+            self.emit(f"_top = top({first}, {classes}, {scores.strides[-1]})", "_sum = _D(0)")
+            with self.inside(f"for _k in range({classes}):"):
+                self.emit(f"_sum += _exp({entry} - _top)")
+            chosen = self.entry(scores, [*rows, "_y"])
+            self.emit(f"{self.entry(out, rows)} = _math.log(_sum) - ({chosen} - _top)")
+
+    def _softmax_along(self, s: Statement) -> None:
+        """A softmax along one dimension that is not where neighbours lie."""
+        self.softmax(replace(s, what=s.what[0].dims[0] + len(s.outputs[0].shape)))
 
     def _gather(self, s: Statement) -> None:
         (table, at), (out,) = s.operands, s.outputs
@@ -302,22 +322,25 @@ class FunctionText:
                 self.emit(f"{self.entry(out, counters)} = {TYPES[out.buffer.dtype.kind]}({source})")
 
     def _scatter(self, s: Statement) -> None:
+        """Zeros, with each row added at its index, over the axes that are summed too."""
         (rows, at), (out,) = s.operands, s.outputs
-        rank = s.what[0].ranks[1]
+        op, rank = s.what[0], s.what[0].ranks[1]
         lead, kind = len(at.shape) - rank, TYPES[out.buffer.dtype.kind]
+        gone = {d + len(rows.shape) for d in op.dims} if isinstance(op, SumOfScatters) else set()
         filled = [f"_i{d}" for d in range(len(out.shape))]
         with self.inside(*(f"for {c} in range({n}):" for c, n in zip(filled, out.shape, strict=True))):
             self.emit(f"{self.entry(out, filled)} = {kind}(0)")
-        sizes = (*out.shape[:lead], *at.shape[lead:], *out.shape[lead + 1 :])
+        ahead = np.broadcast_shapes(rows.shape[:lead], at.shape[:lead])
+        sizes = (*ahead, *at.shape[lead:], *rows.shape[lead + rank :])
         counters = [f"_i{d}" for d in range(len(sizes))]
         heads = [f"for {c} in range({n}):" for c, n in zip(counters, sizes, strict=True)]
-        size = out.shape[lead]
+        kept = [c for d, c in enumerate(counters[:lead]) if d not in gone]
+        size = out.shape[len(kept)]
         with self.inside(*heads[: lead + rank]):
-            self._checked(
-                self.entry(at, counters[: lead + rank]), size, "an index is", f"rows 0 to {size - 1}"
-            )
+            index = self.entry(at, counters[: lead + rank])
+            self._checked(index, size, "an index is", f"rows 0 to {size - 1}")
             with self.inside(*heads[lead + rank :]):
-                target = self.entry(out, [*counters[:lead], "_y", *counters[lead + rank :]])
+                target = self.entry(out, [*kept, "_y", *counters[lead + rank :]])
                 self.emit(f"{target} += {self.entry(rows, counters)}")
 
     def _hot(self, s: Statement) -> None:
@@ -337,6 +360,14 @@ class FunctionText:
         self.emit(f"_y = _y if _y >= 0 else _y + {size}")
 
 
+_CALLS: Mapping[type[Op], Callable[[FunctionText, Statement], None]] = {
+    Take: FunctionText._gather,
+    Scatter: FunctionText._scatter,
+    SumOfScatters: FunctionText._scatter,
+    One_hot: FunctionText._hot,
+    Cross_entropy: FunctionText._cross_entropy,
+    Softmax: FunctionText._softmax_along,
+}
 _RULES: Mapping[Kind, Callable[[FunctionText, Statement], None]] = {
     Kind.DOT: FunctionText.product,
     Kind.MATMUL: FunctionText.product,

@@ -10,10 +10,14 @@ import numpy as np
 
 from unfold.engine.numba.scalars import REAL, SCALAR
 from unfold.engine.plan.statement import Items, Kind, Statement, Sweep, statements
+from unfold.engine.rewrites.passes import SumOfScatters
 from unfold.ops.array.indexing import One_hot, Scatter, Take
+from unfold.ops.array.reduction import Softmax
+from unfold.ops.choice.losses import Cross_entropy
 
-CALLS = (Take, Scatter, One_hot)  # operations that are written out
+CALLS = (Take, Scatter, SumOfScatters, One_hot, Cross_entropy, Softmax)  # operations that are written out
 TRUTHS = {name for name in SCALAR if name.startswith(("logical", "less", "greater", "equal", "not_equal"))}
+REALS = (Cross_entropy, Softmax)
 SUMS = (Kind.DOT, Kind.MATMUL, Kind.EINSUM, Kind.TOTAL, Kind.PARTIAL, Kind.SOFTMAX, Kind.ENTROPY)
 LARGEST = 1 << 16  # multiplications of a product where no BLAS is found; beyond, it is left to NumPy
 MANY = 400  # statements of one function: more take too long to compile
@@ -44,7 +48,7 @@ def _objections(s: Statement, dtype: np.dtype[Any], blas: bool) -> Iterator[str]
     if s.kind is Kind.UFUNC:
         yield from _of_ufuncs(s)
     elif s.kind is Kind.CALL:
-        yield from _of_calls(s)
+        yield from _of_calls(s, dtype)
     elif s.kind in SUMS:
         yield from _of_sums(s, dtype, blas)
 
@@ -59,10 +63,15 @@ def _of_ufuncs(s: Statement) -> Iterator[str]:
         yield f"it calls {s.what} of what is true or false"
 
 
-def _of_calls(s: Statement) -> Iterator[str]:
-    if not isinstance(s.what[0], CALLS):
-        yield f"it calls {s.what[0].name}"
-    elif isinstance(s.what[0], Scatter) and s.outputs[0].buffer.dtype.kind == "b":
+def _of_calls(s: Statement, dtype: np.dtype[Any]) -> Iterator[str]:
+    op, (out,) = s.what[0], s.outputs
+    if not isinstance(op, CALLS):
+        yield f"it calls {op.name}"
+    elif isinstance(op, Softmax) and len(op.dims) != 1:
+        yield f"it calls {op.name} along several dimensions"
+    elif isinstance(op, REALS) and {out.buffer.dtype, s.operands[0].buffer.dtype} != {dtype}:
+        yield f"it calls {op.name} of what are no real numbers"
+    elif isinstance(op, Scatter | SumOfScatters) and out.buffer.dtype.kind == "b":
         yield "it adds up what is true"
 
 
