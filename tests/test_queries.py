@@ -431,19 +431,25 @@ def test_what_a_growing_cycle_feeds_needs_all_steps_and_what_it_does_not_feed_is
     assert furthest([(a, b, -2), (b, c, 3)], start, least=0)[c] == 3
 
 
-def test_loops_among_many_variables_are_found_without_walking_every_path():
-    """Behind each variable of a ladder lie two ways to the next one: 2**40 of them lead nowhere."""
+@pytest.mark.parametrize("turned", [False, True])
+def test_loops_among_many_variables_are_found_without_walking_every_path(turned):
+    """From `start` lead 2**40 ways down a ladder, from whose end one comes back to `start` only through
+    `gate`, where all of them began."""
     t = uf.axis("t")
-    x, top, low = uf.input("x", over=t), uf.var("top", over=t), uf.var("low", over=t)
+    x, start, gate = uf.input("x", over=t), uf.var("start", over=t), uf.var("gate", over=t)
     rungs = [(uf.var(f"a{k}", over=t), uf.var(f"b{k}", over=t)) for k in range(40)]
-    top[0] = low[0] = 0
+    start[0] = gate[0] = 0
     for k, (a, b) in enumerate(rungs):
-        below = rungs[k - 1] if k else (top, top)
+        below = rungs[k - 1] if k else (gate, gate)
         a[0] = b[0] = 0
         a[t] = below[0][t - 1] + below[1][t - 1]
         b[t] = below[0][t - 1] - below[1][t - 1]
-    low[t] = rungs[-1][0][t - 1] + low[t - 1]
-    top[t] = x[t] + low[t - 1] * top[t - 1]
-    found = uf.graph(y=top[t]).cycles
+    start[t] = x[t] + gate[t - 1]
+    gate[t] = start[t - 1] + rungs[-1][0][t - 1]
+    outputs = {"gate": gate[t], "start": start[t]}
+    found = uf.graph(**dict(reversed(outputs.items())) if turned else outputs).cycles()
     assert len(found) == 64
     assert all(len(set(c.names)) == len(c.names) for c in found)
+    assert "start -> gate -> start, lag 2" in map(str, found) or "gate -> start -> gate, lag 2" in map(
+        str, found
+    )
