@@ -21,7 +21,7 @@ from unfold.engine.plan.statement import Items, listing
 from unfold.engine.plan.typed import declared, settled, typed
 from unfold.engine.plan.view import Buffer, NotPlanned, View
 from unfold.engine.rewrites.augmenting import augment
-from unfold.engine.rewrites.packing import pack
+from unfold.engine.rewrites.packing import factored, pack
 from unfold.engine.rewrites.passes import Passed, fuse, hoist, inline, separate
 from unfold.engine.rewrites.stacking import stack
 
@@ -29,10 +29,10 @@ Rewrite = Callable[[System], Passed]
 
 
 def _packed(graph: System, bound: Binding) -> Passed:
-    """Several calls of a loop as one, where a step holds vectors, not a batch of them: there what lies end
-    to end in a vector does not lie side by side in memory."""
+    """Several calls of a loop as one, where a step holds vectors. Where it holds a batch of them, only common
+    factors are taken out: there what lies end to end in a vector does not lie side by side in memory."""
     if any(sum(bound.extents[a] > 1 for a in u.axes) > 1 for u in graph.order):
-        return graph, {u: u for u in graph.order}
+        return factored(graph)
     graph, packed = pack(graph, bound)
     graph, done = without_fans(graph)
     return graph, {n: done[u] for n, u in packed.items() if u in done}
@@ -45,7 +45,7 @@ REWRITES: Mapping[str, Callable[[Binding], Rewrite]] = {
     "pack": lambda bound: partial(_packed, bound=bound),
     "augment": lambda bound: partial(augment, bound=bound),
 }
-PASSES = (*REWRITES, "rows", "inside", "reuse")
+PASSES = (*REWRITES, "rows", "inside", "turn", "reuse")
 """What can be left out: rewrites of the graph, and what `keeping` and `places` decide."""
 
 
@@ -97,7 +97,7 @@ def plan(
     request, labels = rewritten(graph, bound, chosen)
     final, done = typed(request, bound)
     outline = Outline(final, bound, orders, {done[n]: label for n, label in labels.items() if n in done})
-    kept = keeping(outline, "rows" in chosen, "inside" in chosen)
+    kept = keeping(outline, "rows" in chosen, "inside" in chosen, "turn" in chosen)
     lowered = Lowering(outline, kept)
     found = places(lowered.program, lowered.buffers, "reuse" in chosen)
     return Program(

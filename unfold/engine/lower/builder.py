@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -181,18 +181,18 @@ class Builder:
 
     def copied(self, view: View, source: Source, before_loops: bool = False) -> View:
         """The entries of a view in memory of their own, packed in the order of its dimensions;
-        with `before_loops`, what no loop changes is copied before the outermost one, once."""
-        if not before_loops:
+        with `before_loops`, what no loop changes is copied before the outermost one. What stands outside
+        loops is copied once for all who ask."""
+        if self.contexts and not before_loops:
             out = self.temporary(view, view.shape)
             self.emit(Kind.KEEP, [out], [view], [source])
             return out
-        key = view.address, view.letters
-        if key not in self._copies:
-            assert not view.steps
-            self._copies[key] = self.temporary(view, view.shape)
-            with self._outside():
-                self.emit(Kind.KEEP, [self._copies[key]], [view], [source])
-        return self._copies[key]
+        assert not view.steps
+        if view.address not in self._copies:
+            self._copies[view.address] = self.temporary(view, view.shape)
+            with self._outside() if self.contexts else nullcontext():
+                self.emit(Kind.KEEP, [self._copies[view.address]], [view], [source])
+        return self._copies[view.address].name(view.letters)
 
     # ------------------------------------------------------------------ loops
     def seen(self, view: View) -> View:

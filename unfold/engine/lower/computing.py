@@ -40,6 +40,7 @@ def compute(reading: Reading, node: Node) -> set[Node]:
 def _array_call(reading: Reading, node: Node, out: View) -> None:
     assert isinstance(node.op, ArrayCall)
     inputs = reading.outline.inputs(node)
+    out = out.order(out.by_memory)
     operands = [reading.seen(u).order(out.letters).squeezed() for u in inputs]
     choice = node.op.ufunc == "where"
     kind, what = (Kind.WHERE, None) if choice else (Kind.UFUNC, node.op.ufunc)
@@ -48,6 +49,7 @@ def _array_call(reading: Reading, node: Node, out: View) -> None:
 
 def _copy(reading: Reading, node: Node, out: View) -> None:
     (u,) = reading.outline.inputs(node)
+    out = out.order(out.by_memory)
     operand = reading.seen(u).order(out.letters).squeezed()
     reading.builder.emit(Kind.COPY, [out], [operand], [(u, None)])
 
@@ -173,8 +175,8 @@ def _concat(reading: Reading, node: Node, out: View) -> None:
     for u in reading.outline.inputs(node):
         count = reading.outline.shape(u)[dim]
         place = reading.keeping.within.get(u)
-        piece = out.part(dim, start, count)
-        operand = reading.seen(u).order(out.letters).squeezed()
+        piece = out.order(out.by_memory).part(dim, start, count)
+        operand = reading.seen(u).order(piece.letters).squeezed()
         there = operand.address == piece.squeezed().address  # it was computed there
         if place is not None and place.joint is node and not there:
             raise NotPlanned(f"concat: {operand!r} does not lie where it should, at {piece!r}")

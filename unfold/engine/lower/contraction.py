@@ -172,6 +172,7 @@ def contract(reading: Reading, node: Node, out: View, spec: str) -> None:
             views = [v.at(x, 0) for v in views]  # a batch of one is no batch
             target = target.at(x, 0) if x in target.letters else target
             steps.append(Where(x, 0))
+    target = target.order(target.by_memory)
     Product(reading, node, target, tuple(views), sources, tuple(steps)).emit()
 
 

@@ -96,10 +96,12 @@ class Reading:
         row = {a for loop in outline.nest[node] for a in loop.axes} if node in keeping.rows else set()
         sizes = outline.sizes(type)
         room: dict[Letter, int] = {a: sum(pads[a]) for a in pads}
-        shape = [1 if x in row else n + room.get(x, 0) for x, n in sizes.items()]
+        inner = [keeping.inner] if node in keeping.turned else []
+        order = [*(x for x in sizes if x not in inner), *inner]
+        shape = [1 if x in row else sizes[x] + room.get(x, 0) for x in order]
         role = Role.OUTPUT if node in keeping.given and not pads else Role.WORK
         name = outline.identifiers.of(node) + ("_all" if pads else "")
-        view = whole(self.builder.buffer(name, shape, type.dtype, role), type.letters)
+        view = whole(self.builder.buffer(name, shape, type.dtype, role), order).order(type.letters)
         for x, n in sizes.items():
             if x in row:
                 view = view.at(x, 0).repeat({x: n}).order(type.letters) if n != 1 else view

@@ -25,7 +25,7 @@ from unfold.engine.plan.view import Buffer, Role
 from unfold.engine.planning import PASSES as ALL
 from unfold.engine.planning import Program
 
-PASSES = tuple(p for p in ALL if p not in ("pack", "augment", "inside"))
+PASSES = tuple(p for p in ALL if p not in ("pack", "augment", "inside", "turn"))
 """Calls cost nothing in a compiled loop: what makes several into one copies for nothing."""
 
 Load = Callable[[Sequence[str], Any], Mapping[str, Any]]

@@ -10,6 +10,7 @@ from unfold.core.axis import Axis
 from unfold.core.leaves import Symbol
 from unfold.core.node import Node
 from unfold.engine.plan.arraycalls import ArrayCall
+from unfold.engine.plan.innermost import innermost
 from unfold.engine.plan.outline import Nest, Outline
 from unfold.engine.plan.typed import Boundary
 from unfold.ops.array.indexing import Narrow
@@ -42,16 +43,20 @@ class Keeping:
 
     `pads`: places before the first and behind the last step of an axis, for boundary values.
     `rows`: values of which only the step at hand is kept. `within`: those computed where a
-    concatenation needs them. `given`: those that outputs show, which the caller will own.
+    concatenation needs them. `given`: those that outputs show, which the caller will own. `turned`: those
+    that hold the axis `inner` innermost.
     """
 
     pads: dict[Node, dict[Axis, tuple[int, int]]] = field(default_factory=dict)
     rows: set[Node] = field(default_factory=set)
     within: dict[Node, Within] = field(default_factory=dict)
     given: set[Node] = field(default_factory=set)
+    inner: Axis | None = None
+    turned: set[Node] = field(default_factory=set)
 
     def __str__(self) -> str:
-        return f"{len(self.rows)} rows, {len(self.within)} inside others, pads {list(self.pads.values())}"
+        kept = f"{len(self.rows)} rows, {len(self.within)} inside others, {len(self.turned)} turned"
+        return f"{kept}, pads {list(self.pads.values())}"
 
 
 def is_computed(node: Node) -> bool:
@@ -59,9 +64,12 @@ def is_computed(node: Node) -> bool:
     return not (node.op.leaf or isinstance(node.op, (Symbol, Boundary, *LOOKS)))
 
 
-def keeping(outline: Outline, rows: bool = True, inside: bool = True) -> Keeping:
-    """Decide how every value is kept; without `rows` and `inside`, all over all steps and apart."""
+def keeping(outline: Outline, rows: bool = True, inside: bool = True, turn: bool = True) -> Keeping:
+    """Decide how every value is kept; without `rows`, `inside` and `turn`, all over all steps, apart, and in
+    the order of their axes and dimensions."""
     out = Keeping(given=_shown(outline))
+    if turn:
+        out.inner, out.turned = innermost(outline, out.given)
     if rows:
         for node, nest in outline.nest.items():
             if is_computed(node) and nest and node not in out.given and _is_row(outline, node, nest):

@@ -210,6 +210,14 @@ class View:
             self.steps,
         )
 
+    @property
+    def by_memory(self) -> tuple[Letter, ...]:
+        """Its letters, those of larger strides first."""
+        key = dict(zip(self.letters, self.strides, strict=True))
+        ones = {x for x, n in zip(self.letters, self.shape, strict=True) if n == 1 or not key[x]}
+        moved = iter(sorted((x for x in self.letters if x not in ones), key=lambda x: -abs(key[x])))
+        return tuple(x if x in ones else next(moved) for x in self.letters)
+
     def repeat(self, sizes: Mapping[Letter, int]) -> View:
         """With every letter of `sizes`: one it lacks is added in front, with stride 0.
         NumPy: `broadcast_to`."""

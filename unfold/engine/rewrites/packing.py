@@ -54,15 +54,24 @@ def pack(graph: System, bound: Binding) -> Passed:
         graph, done = substitute(graph, alike)
         whole = {n: done[u] for n, u in whole.items() if u in done}
     for rule in (share, partial(gates, bound=bound), pair, fan):
-        replaced, fresh = rule(graph)
-        if not replaced:
-            continue
-        graph, done = substitute(graph.remade(graph.outputs, {**graph.definitions, **fresh}), replaced)
-        for old, new in replaced.items():
-            if old not in done and new in done:  # nobody reads it any more, but it has a name
-                done[old] = done[new]
+        graph, done = _replaced(graph, *rule(graph))
         whole = {n: done[u] for n, u in whole.items() if u in done}
     return graph, whole
+
+
+def factored(graph: System) -> Passed:
+    """Common factors taken out, and nothing else."""
+    return _replaced(graph, *share(graph))
+
+
+def _replaced(graph: System, replaced: Replaced, fresh: Replaced) -> Passed:
+    if not replaced:
+        return graph, {n: n for n in graph.order}
+    graph, done = substitute(graph.remade(graph.outputs, {**graph.definitions, **fresh}), replaced)
+    for old, new in replaced.items():
+        if old not in done and new in done:  # nobody reads it any more, but it has a name
+            done[old] = done[new]
+    return graph, done
 
 
 # ---------------------------------------------------------------------- common factors
