@@ -13,7 +13,9 @@ from benchmarks import measure, models, peers
 from benchmarks.models import SIZES
 from benchmarks.peers import ours
 from unfold.engine.binding import bind
-from unfold.engine.numpy import printed as printed
+from unfold.engine.numpy.render import rendered
+from unfold.engine.numpy.routines import GLOBALS
+from unfold.engine.planning import plan
 from unfold.engine.run import _joint
 
 SECONDS = 2.0  # of calls, of which the best time of each statement counts
@@ -39,7 +41,7 @@ def profile(options: argparse.Namespace) -> list[dict[str, Any]]:
 def _statements(case: models.Case) -> Iterator[dict[str, Any]]:
     graph = _joint(ours.graph(case.model), "loss", None)
     bound = bind(graph, {"x": case.x, "y": case.y, **case.weights})
-    text, env = printed.source(graph, bound)
+    text, env = rendered(plan(graph, bound))
     tree = ast.parse(text)
     (run,) = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == "run"]
     timed = [s for s in run.body if not isinstance(s, ast.Return)]
@@ -49,9 +51,9 @@ def _statements(case: models.Case) -> Iterator[dict[str, Any]]:
         body += ast.parse(f"_spent[{k}] = _clock() - _start").body
     run.body = body + run.body[-1:]
     spent = [0.0] * len(timed)
-    space = {**printed.GLOBALS, **env, "_clock": time.perf_counter, "_spent": spent}
+    space = {**GLOBALS, **env, "_clock": time.perf_counter, "_spent": spent}
     exec(compile(ast.fix_missing_locations(tree), case.title, "exec"), space)
-    function, arrays = space["make"](bound.dtype), list(bound.arrays.values())
+    function, arrays = space["make"](), list(bound.arrays.values())
     best = [float("inf")] * len(timed)
     gc.disable()
     end = time.perf_counter() + SECONDS

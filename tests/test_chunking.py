@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,20 +11,7 @@ from test_plan import agree, request
 import unfold as uf
 from unfold.engine import made_up
 from unfold.engine.binding import bind
-from unfold.engine.numpy import printed as printed
-from unfold.engine.plan import chunking
-from unfold.engine.rewrites.passes import OPTIMISATIONS
 from unfold.engine.run import _joint
-from unfold.graph import Graph
-
-WITHOUT = tuple(o for o in OPTIMISATIONS if o != "chunk")
-
-
-@pytest.fixture(params=[1, 2, 3])
-def parts(request, monkeypatch):
-    """Parts of so many steps, whatever the cache holds."""
-    monkeypatch.setattr(chunking, "length", lambda size, row: request.param)
-    return request.param
 
 
 def filled(graph: Any, **sizes: int) -> dict[str, Any]:
@@ -40,13 +24,13 @@ def filled(graph: Any, **sizes: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", range(16))
-def test_a_random_system_and_its_gradients_agree_in_parts(seed, parts):
+def test_a_random_system_and_its_gradients_agree(seed):
     graph, arrays = request(seed, batched=seed % 2 == 1)
-    agree(graph, arrays, 1e-9, (None, ("chunk",)))
+    agree(graph, arrays, 1e-9)
 
 
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "bidirectional", "stacked", "attention", "grid"])
-def test_a_ready_made_system_agrees_in_parts(name, parts):
+def test_a_ready_made_system_agrees(name):
     graph = _joint(uf.systems.SYSTEMS[name]().batch("n"), "loss", None)
     agree(graph, filled(graph, **{a.name: 7 for a in graph.axes if a.size is None}), 1e-9)
 
@@ -66,7 +50,7 @@ def far_sighted() -> Any:
 
 @pytest.mark.parametrize("steps", [2, 4, 7, 9])
 @pytest.mark.parametrize("batched", [False, True])
-def test_reads_further_than_a_part_agree(steps, batched, parts):
+def test_reads_far_away_agree(steps, batched):
     graph = far_sighted().batch("n") if batched else far_sighted()
     joint = _joint(graph, "loss", None)
     agree(joint, filled(joint, t=steps), 1e-9)
@@ -75,7 +59,7 @@ def test_reads_further_than_a_part_agree(steps, batched, parts):
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(np.float32, 2e-4), (np.float64, 1e-9), (np.complex128, 1e-9)]
 )
-def test_every_precision_agrees_in_parts(dtype, tolerance, parts):
+def test_every_precision_agrees(dtype, tolerance):
     for seed in range(4):
         graph, arrays = request(seed, batched=True)
         cast = {
@@ -85,56 +69,10 @@ def test_every_precision_agrees_in_parts(dtype, tolerance, parts):
         agree(graph, cast, tolerance, [None])
 
 
-def test_a_second_call_starts_from_the_boundary_values_again(parts):
+def test_a_second_call_starts_from_the_boundary_values_again():
     graph = _joint(far_sighted(), "loss", None)
     bound = bind(graph, filled(graph, t=8))
-    run = printed.compile(graph, bound)
-    first = {k: v.copy() for k, v in run(bound).items()}
-    for name, value in run(bound).items():
+    run = graph.compile()
+    first = {k: v.copy() for k, v in run(**bound.arrays).items()}
+    for name, value in run(**bound.arrays).items():
         np.testing.assert_array_equal(value, first[name])
-
-
-def long_buffers(source: str, steps: int) -> dict[str, int]:
-    """The buffers with room for all steps, and how many numbers each keeps of a step."""
-    made = re.findall(r"(\w+) = (?:empty|zeros|np\.ones)\(\(([\d, ]+)\)", source)
-    shapes = {name: [int(n) for n in shape.split(",") if n.strip()] for name, shape in made}
-    return {name: math.prod(shape[1:]) for name, shape in shapes.items() if shape[0] >= steps}
-
-
-def test_only_what_the_backward_loop_reads_is_kept_for_all_steps():
-    steps, sizes = 5003, {"input": 16, "hidden": 32, "classes": 16}
-    rnn, lstm = uf.systems.rnn(), uf.systems.lstm()
-    assert long_buffers(rnn.code("loss", t=steps, **sizes), steps) == {"h_whole_all": 32}
-    kept = long_buffers(lstm.code("loss", t=steps, input=16, hidden=32), steps)
-    assert sum(kept.values()) <= 7 * 32, "four gates, the state, its tanh and the output"
-    without = rnn.code("loss", t=steps, optimise=WITHOUT, **sizes)
-    assert len(long_buffers(without, steps)) > 3
-
-
-def test_a_forward_pass_alone_keeps_nothing_for_all_steps():
-    rnn = uf.systems.rnn()
-    loss = Graph({"loss": rnn.outputs["loss"]}, rnn.definitions)
-    source = loss.code(t=5003, input=16, hidden=32, classes=16)
-    assert "steps at a time, forward over t" in source
-    assert long_buffers(source, 5003) == {}
-
-
-def test_what_fits_into_one_part_is_printed_as_if_there_were_no_parts():
-    graph = uf.systems.lstm()
-    sizes = {"t": 50, "input": 16, "hidden": 16}
-    assert graph.code("loss", **sizes) == graph.code("loss", optimise=WITHOUT, **sizes)
-
-
-def test_the_parts_run_backward_after_they_ran_forward():
-    source = uf.systems.rnn().code("loss", t=20_000, input=16, hidden=32, classes=16)
-    ways = re.findall(r"# \d+ steps at a time, (\w+) over t", source)
-    assert ways == ["forward", "backward"]
-
-
-@pytest.mark.parametrize(("size", "row"), [(1, 1), (7, 10**9), (2003, 512), (100_000, 1), (128, 32_768)])
-def test_parts_cover_all_steps_and_differ_little(size, row):
-    steps = chunking.length(size, row)
-    bounds = [*range(0, size, steps), size]
-    assert 1 <= steps <= size
-    assert all(0 < b - a <= steps for a, b in pairwise(bounds))
-    assert steps * row <= max(chunking.PART, chunking.STEPS * row)

@@ -11,7 +11,6 @@ from test_plan import agree
 
 import unfold as uf
 from unfold.engine.binding import bind
-from unfold.engine.plan import chunking
 from unfold.engine.planning import PASSES, rewritten
 from unfold.engine.run import _joint
 from unfold.transform.adjoint import with_gradients
@@ -80,13 +79,6 @@ def test_gated_loops_agree_without_an_optimisation(seed, left_out):
     graph, arrays = gated(seed)
     kept = tuple(o for o in PASSES if o != left_out)
     agree(_joint(graph, "loss", None), arrays, 1e-9, [kept])
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_gated_loops_agree_in_parts(seed, monkeypatch):
-    monkeypatch.setattr(chunking, "length", lambda size, row: 2)
-    graph, arrays = gated(seed)
-    agree(_joint(graph, "loss", None), arrays, 1e-9)
 
 
 def test_an_lstm_of_a_small_size_takes_six_calls_a_step_forward_and_six_back():

@@ -9,7 +9,6 @@ import pytest
 from test_plan import agree
 
 import unfold as uf
-from unfold.engine.plan import chunking
 from unfold.engine.run import _joint
 from unfold.graph import Graph
 
@@ -67,8 +66,7 @@ def test_a_value_of_the_step_before_may_be_concatenated_with_itself(t):
 
 
 @pytest.mark.parametrize("batch", [4, 3])
-def test_a_piece_of_what_is_the_same_for_all_examples_is_kept_from_part_to_part(t, batch, monkeypatch):
-    monkeypatch.setattr(chunking, "length", lambda size, row: 2)
+def test_a_piece_of_what_is_the_same_for_all_examples_is_kept_from_part_to_part(t, batch):
     n, x = 4, uf.input("x", 4, over=t)
 
     def gru(k: str, back: int) -> Any:

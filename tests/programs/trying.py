@@ -21,8 +21,8 @@ from programs.data import Expr, Program, walk, written_of
 from programs.meaning import SMOOTH
 from programs.oracle import Oracle, Outside, curvature, slope, slopes
 from programs.written import build, script
+from unfold.engine.planning import PASSES
 
-OPTIMISATIONS = ("hoist", "fuse", "stack", "pack", "augment", "reuse", "turn", "chunk")
 Arrays = dict[str, Any]
 
 
@@ -195,7 +195,7 @@ def plain(case: Case) -> None:
 def leaving_out(name: str) -> Callable[[Case], None]:
     def way(case: Case) -> None:
         with loudly():
-            _run(case, optimise=tuple(o for o in OPTIMISATIONS if o != name))
+            _run(case, optimise=tuple(o for o in PASSES if o != name))
 
     return way
 
@@ -674,7 +674,7 @@ WAYS: dict[str, Callable[[Case], None]] = {
     "gradient graph": gradient_graph,
     "reference": interpreted,
     "no optimisations": plain,
-    **{f"without {name}": leaving_out(name) for name in OPTIMISATIONS},
+    **{f"without {name}": leaving_out(name) for name in PASSES},
     "other sizes": other_sizes,
     "twice": twice,
     "layouts": layouts,

@@ -1,6 +1,6 @@
 """Graph to graph, for speed: what a plan does to a request before it schedules it.
 
-Each pass keeps every value (up to rounding) and can be left out. `OPTIMISATIONS` names them.
+Each pass keeps every value (up to rounding) and can be left out: `unfold.engine.planning.PASSES`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from unfold.ops.time.delays import Delay, Reverse, Structural
 SMALL = 1024  # numbers or products a step: below, one larger operation costs less than one more call
 Passed = tuple[System, dict[Node, Node]]  # the graph, and what became of each node
 KIND_DTYPES = {"bool": np.bool_, "int": np.int64, "float": np.float64, "complex": np.complex128}
-OPTIMISATIONS = ("hoist", "fuse", "stack", "pack", "augment", "reuse", "turn", "chunk")
 
 
 @dataclass(frozen=True)
