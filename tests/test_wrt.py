@@ -194,3 +194,25 @@ def test_an_adjoint_that_needs_no_loop_is_written_where_it_is_read(t):
     o[t] = h[t] * h[t] * a
     gradient = uf.graph(loss=uf.sum(o[t], over=t)).grad("loss")
     assert {str(u.op) for u in gradient.symbols.values()} == {"dh[t]", "h[t]", "h[0]"}
+
+
+@pytest.mark.parametrize(
+    "verb", ["grad", "jvp", "hvp", "value_and_grad", "code", "checkpoint", "uf.hvp"]
+)
+def test_names_may_come_from_a_generator(t, verb):
+    x, a, b = uf.input("x", over=t), uf.param("a"), uf.param("b")
+    h = uf.var("h", over=t)
+    h[0] = b
+    h[t] = uf.tanh(a * h[t - 1] + x[t])
+    graph = uf.graph(loss=uf.sum(h[t], over=t))
+    verbs = {"uf.hvp": lambda of, wrt: uf.hvp(graph, of, wrt)}
+    verbs["checkpoint"] = lambda of, wrt: uf.checkpoint(graph, of, wrt, window=2)
+    make = verbs.get(verb) or getattr(graph, verb)
+    arrays = {"x": [0.1, 0.2, 0.3], "a": 0.5, "b": 0.2}
+    arrays |= {"a_dot": 1.0, "b_dot": 1.0} if verb in ("jvp", "hvp", "uf.hvp") else {}
+
+    def result(wrt):
+        made = make("loss", wrt)
+        return made if verb == "code" else made(**arrays)
+
+    assert str(result(name for name in ("b", "a"))) == str(result(["b", "a"]))

@@ -624,20 +624,8 @@ def where(condition: Expression, a: Expression, b: Expression, /) -> Node:
 
 # ops.scalar.exponential
 
-def arccosh(a: Expression, /) -> Node:
-    """the inverse of cosh, for a >= 1"""
-
-def arcsinh(a: Expression, /) -> Node:
-    """the inverse of sinh"""
-
-def arctanh(a: Expression, /) -> Node:
-    """the inverse of tanh, for a between -1 and 1"""
-
 def cbrt(a: Expression, /) -> Node:
     """the cube root of a, a real number"""
-
-def cosh(a: Expression, /) -> Node:
-    """the hyperbolic cosine of a"""
 
 def exp(a: Expression, /) -> Node:
     """e ** a"""
@@ -669,17 +657,31 @@ def logaddexp2(a: Expression, b: Expression) -> Node:
 def logit(a: Expression) -> Node:
     """log(a / (1 - a)), the inverse of the sigmoid, for a between 0 and 1."""
 
-def sinh(a: Expression, /) -> Node:
-    """the hyperbolic sine of a"""
-
 def sqrt(a: Expression, /) -> Node:
     """the square root of a"""
 
-def tanh(a: Expression, /) -> Node:
-    """the hyperbolic tangent of a"""
-
 def xlogy(a: Expression, b: Expression) -> Node:
     """a * log(b), and 0 where a is 0."""
+
+# ops.scalar.hyperbolic
+
+def arccosh(a: Expression, /) -> Node:
+    """the inverse of cosh, for a >= 1"""
+
+def arcsinh(a: Expression, /) -> Node:
+    """the inverse of sinh"""
+
+def arctanh(a: Expression, /) -> Node:
+    """the inverse of tanh, for a between -1 and 1"""
+
+def cosh(a: Expression, /) -> Node:
+    """the hyperbolic cosine of a"""
+
+def sinh(a: Expression, /) -> Node:
+    """the hyperbolic sine of a"""
+
+def tanh(a: Expression, /) -> Node:
+    """the hyperbolic tangent of a"""
 
 # ops.scalar.trigonometric
 

@@ -14,7 +14,7 @@ from unfold.analysis.views import Asked, NodeView, Views
 from unfold.core.axis import Axis
 from unfold.core.errors import UnfoldError
 from unfold.core.signature import signature
-from unfold.core.system import System, Wrt
+from unfold.core.system import System, Wrt, once
 from unfold.engine import run as running
 from unfold.engine.run import Differentiated, Function, Result, Run
 from unfold.language import json_text
@@ -45,15 +45,15 @@ class Graph(System):
     def grad(self, of: str, wrt: Wrt = None) -> Self:
         """The gradient of an output that is one number, as a graph with an output for every
         parameter (or input) in `wrt`; all parameters by default."""
-        return adjoint.grad(self, of, wrt)
+        return adjoint.grad(self, of, once(wrt))
 
     def jvp(self, of: str | Iterable[str] | None = None, wrt: Wrt = None) -> Self:
         """Forward mode: outputs with their tangents, as a graph (see `unfold.transform.forward`)."""
-        return forward.jvp(self, of, wrt)
+        return forward.jvp(self, of, once(wrt))
 
     def hvp(self, of: str, wrt: Wrt = None) -> Self:
         """Hessian times a vector, which comes in as `W_dot`, ... (see `unfold.transform.forward`)."""
-        return forward.hvp(self, of, wrt)
+        return forward.hvp(self, of, once(wrt))
 
     def jacobian(self, of: NameOrStep, wrt: NameOrStep | Iterable[NameOrStep] | None = None) -> Self:
         """d of / d wrt, entry by entry; `dag.jacobian(("h", 10), ("h", 1))` (see
@@ -105,7 +105,7 @@ class Graph(System):
     ) -> Differentiated:
         """A function of arrays that gives an output and its gradients, {name: array}. `backend`,
         `optimise` and `keep` as for `compile`."""
-        return running.value_and_grad(self, of, wrt, backend, optimise, keep)
+        return running.value_and_grad(self, of, once(wrt), backend, optimise, keep)
 
     def code(
         self,
@@ -119,7 +119,7 @@ class Graph(System):
     ) -> str:
         """The NumPy source that runs: of the outputs, or of `of` and its gradients. Sizes may be given by
         name (`t=50, hidden=16`); those that are not are small stand-ins."""
-        return running.code(self, of, wrt, backend=backend, optimise=optimise, **sizes)
+        return running.code(self, of, once(wrt), backend=backend, optimise=optimise, **sizes)
 
     def run(self, /, of: str | None = None, *, arrays: Mapping[str, Any] | None = None, **more: Any) -> Run:
         """Every value of the graph on given arrays: `run["h"]`, `run["h", 3]`,

@@ -16,9 +16,9 @@ from viz.layouts.by_operation import layered, one_axis
 from viz.layouts.by_variable import cyclic, unfolded
 from viz.layouts.choosing import Form, Subject, form
 from viz.layouts.columns import LIMIT
-from viz.model import concrete
-from viz.model.found import model, source
-from viz.model.shown import Model, plates, without
+from viz.model import explicit
+from viz.model.variable_level import model, source
+from viz.model.variable_model import Model, plates, without
 from viz.overlay import Judgement, Measured
 from viz.shapes import labels
 from viz.shapes.curves import line
@@ -138,8 +138,8 @@ def unfolding(graph: System, t: int = 3, *, title: str = "") -> Drawing:
 def _found(graph: System) -> tuple[Model, dict[Axis, int], tuple[Axis, ...]]:
     """What to draw, the sizes if it is unfolded, and the axes on whose plate all of it stands."""
     origin, sizes = source(graph)
-    explicit = concrete.model(graph) if not graph.axes and not sizes else None
-    found, sizes = explicit or (model(origin), sizes)
+    periodic = explicit.model(graph) if not graph.axes and not sizes else None
+    found, sizes = periodic or (model(origin), sizes)
     quiet = plates(found)
     return without(found, *quiet), {a: n for a, n in sizes.items() if a not in quiet}, quiet
 

@@ -11,7 +11,7 @@ import unfold as uf
 import viz
 from unfold.core.errors import UnfoldError
 from unfold.transform.unfolding import unfold
-from viz.model.found import model
+from viz.model.variable_level import model
 from viz.shapes.figures import Circle, Path, walk
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
-from unfold.analysis.illegal import explain
 from unfold.analysis.lags import Edge as Edge
 from unfold.analysis.lags import components as components
 from unfold.analysis.lags import edges as edges
 from unfold.analysis.lags import edges_into as edges_into
 from unfold.analysis.lags import potentials
+from unfold.analysis.loop_errors import explain
 from unfold.core.axis import Axis
 from unfold.core.errors import DefinitionError
 from unfold.core.node import Node

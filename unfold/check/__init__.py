@@ -2,7 +2,8 @@
 
 verify     the verb `check`;  bar: how far it has come
 trial      a graph at one point, and what is measured there
-verdict    from these measurements to a verdict and a culprit;  report: both, as the user sees them
+judging    from these measurements to a verdict and a culprit;  report: both, as the user sees them
+verdict    what a check may find, in words
 handed_in  gradients that come from elsewhere
 mutants    wrong rules and a wrong engine, on purpose: what a check must find
 numbers    derivatives without rules, values in any precision, what rounding does to them

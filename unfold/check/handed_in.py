@@ -21,9 +21,10 @@ import numpy as np
 from unfold.check.mutants import Mutation, RuleCall, mutate_with, scaled
 from unfold.check.numbers.oracle import SLACK
 from unfold.check.numbers.recorder import record
-from unfold.check.report import Report, Verdict, Worst
+from unfold.check.report import Report, Worst
 from unfold.check.rules.certificates import Certificate, Rule
 from unfold.check.trial import Trial
+from unfold.check.verdict import Verdict
 from unfold.check.why.diagnosis import factor, same, shifted
 from unfold.check.why.equation import describe
 from unfold.check.why.reverse_mode import ReverseMode

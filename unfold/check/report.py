@@ -6,36 +6,10 @@ from __future__ import annotations
 from cmath import isfinite
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
+from unfold.check.verdict import Verdict
 from unfold.core.errors import UnfoldError
-
-
-class Verdict(StrEnum):
-    """What a check may find; equal to its name as text."""
-
-    OK = "OK"
-    WRONG = "WRONG"
-    INACCURATE = "INACCURATE"
-    NONDIFFERENTIABLE = "NONDIFFERENTIABLE"
-    INCONCLUSIVE = "INCONCLUSIVE"
-
-    __repr__ = str.__repr__
-
-    @property
-    def meaning(self) -> str:
-        """The verdict in words: the gradient is ..."""
-        return _MEANING[self]
-
-
-_MEANING = {
-    Verdict.OK: "proven",
-    Verdict.WRONG: "wrong",
-    Verdict.INACCURATE: "right as a formula, and less accurate than rounding explains",
-    Verdict.NONDIFFERENTIABLE: "at a kink, between the one-sided derivatives",
-    Verdict.INCONCLUSIVE: "not decided",
-}
 
 
 @dataclass(frozen=True)

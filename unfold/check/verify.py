@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from unfold.check.handed_in import compare
-from unfold.check.report import Report, Verdict
+from unfold.check.judging import Only, judged
+from unfold.check.report import Report
 from unfold.check.rules.certificates import HOLD
 from unfold.check.rules.second import PRODUCT, asymmetry, directional
 from unfold.check.trial import Trial
-from unfold.check.verdict import Only, judged
+from unfold.check.verdict import Verdict
 from unfold.core.errors import GradientError, UnfoldError
 from unfold.core.system import Wrt
 from unfold.graph import Graph

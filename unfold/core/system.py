@@ -71,6 +71,11 @@ def reach(start: Iterable[Node], onward: Callable[[Node], Iterable[Node]]) -> se
     return found
 
 
+def once(wrt: Wrt) -> str | tuple[str, ...] | None:
+    """Names that may be read several times, whatever they were given as (a generator is read once)."""
+    return wrt if wrt is None or isinstance(wrt, str) else tuple(wrt)
+
+
 class System:
     """Named outputs over nodes, and the definitions of the symbols among them. Immutable.
 

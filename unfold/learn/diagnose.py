@@ -25,7 +25,7 @@ from unfold.core.key import unused
 from unfold.core.kinds import INEXACT
 from unfold.core.leaves import Input, Named, Symbol, constant
 from unfold.core.node import Node, call
-from unfold.core.system import Wrt, reach, rebuild, rewrite
+from unfold.core.system import Wrt, once, reach, rebuild, rewrite
 from unfold.engine.binding import bind
 from unfold.engine.run import Bad, Run
 from unfold.graph import Graph
@@ -360,6 +360,7 @@ def truncation_bias(
 ) -> Mapping[str, float]:
     """What truncation does to a gradient, exactly: |truncated - full| / |full| by name."""
     arrays = {**(arrays or {}), **more}
+    wrt = once(wrt)
     full, cut = graph.grad(of, wrt)(**arrays), truncate(graph, k, over).grad(of, wrt)(**arrays)
     return {
         name: float(np.linalg.norm(cut[name] - full[name]) / max(float(np.linalg.norm(full[name])), 1e-300))

@@ -1,6 +1,6 @@
 """The operations, each in one place.
 
-scalar   on every entry alone: arithmetic, comparison, exponential, trigonometric, activation
+scalar   on every entry alone: arithmetic, comparison, exponential, trigonometric, hyperbolic, activation
 array    of values: linear (products), matrix, reduction, statistics, cumulative, shape, rearrange, indexing
 choice   by integer data: selection, losses
 time     along an axis: delays and their like, windows
@@ -9,7 +9,7 @@ examples a call of each
 
 from unfold.ops.array import cumulative, indexing, linear, matrix, rearrange, reduction, shape, statistics
 from unfold.ops.choice import losses, selection
-from unfold.ops.scalar import activation, arithmetic, comparison, exponential, trigonometric
+from unfold.ops.scalar import activation, arithmetic, comparison, exponential, hyperbolic, trigonometric
 from unfold.ops.time import delays, windows
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "cumulative",
     "delays",
     "exponential",
+    "hyperbolic",
     "indexing",
     "linear",
     "losses",

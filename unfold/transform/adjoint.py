@@ -1,13 +1,13 @@
-"""Reverse and forward mode, as functions from graph to graph.
+"""Reverse mode, as a function from graph to graph.
 
-Reverse mode gives every symbol `h` an adjoint symbol `dh`, defined by the sum of what its
+It gives every symbol `h` an adjoint symbol `dh`, defined by the sum of what its
 users contribute. A delay contributes by the opposite delay, a parameter collects the sum
 over all steps: backpropagation through time is again a system of recurrences.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -35,7 +35,7 @@ def grad(graph: G, of: str, wrt: Wrt = None) -> G:
     return with_gradients(graph, of, select(graph, wrt), ())
 
 
-def with_gradients(graph: G, of: str, wrt: Mapping[str, Node], keep: Iterable[str]) -> G:
+def with_gradients(graph: G, of: str, wrt: Mapping[str, Node], keep: Collection[str]) -> G:
     """The outputs in `keep`, and the gradient of `of` in every node of `wrt`."""
     target = graph.output(of)
     if target.axes or target.shape or target.dtype not in INEXACT:

@@ -17,7 +17,7 @@ from unfold.core.leaves import Input, Named, Symbol
 from unfold.core.node import Node, Op, call
 from unfold.core.op import apply, cotangents
 from unfold.core.signature import signature
-from unfold.core.system import G, System, Wrt, postorder, reach
+from unfold.core.system import G, System, Wrt, once, postorder, reach
 from unfold.ops.time.delays import size, zeros
 from unfold.transform.adjoint import adjoints, by_name, full, grad, select, sibling
 from unfold.transform.simplify import simplify, with_axes
@@ -70,8 +70,8 @@ def hvp(graph: G, of: str, wrt: Wrt = None) -> G:
     >>> g(x=[1.0, 2.0], x_dot=[1.0, 1.0])["x"].tolist()
     [6.0, 12.0]
     """
-    sources = select(graph, wrt)
-    gradient = grad(graph, of, wrt)
+    wrt = once(wrt)
+    sources, gradient = select(graph, wrt), grad(graph, of, wrt)
     both, dots = _with_tangents(gradient, None, select(gradient, list(sources)))
     outputs = {name: both.output(dots[name]) for name in sources}
     return graph.remade(outputs, both.definitions, signature(both), steps_among(sources))

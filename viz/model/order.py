@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from viz.model.shown import Reading, Variable
+from viz.model.variable_model import Reading, Variable
 
 
 def upstream(key: str, into: Mapping[str, list[Reading]]) -> set[str]:

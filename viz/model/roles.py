@@ -11,7 +11,7 @@ from unfold.core.leaves import Input, Param, Symbol, label_of
 from unfold.core.node import Node
 from unfold.core.system import System, postorder
 from viz.model.order import topological, upstream
-from viz.model.shown import DERIVED, Model, Reading, Variable
+from viz.model.variable_model import DERIVED, Model, Reading, Variable
 
 SUMS = {"sum", "mean", "divide", "multiply", "constant", "size", "extent", "cast", "add", "reshape"}
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 
 import unfold as uf
-from viz.model.found import model
+from viz.model.variable_level import model
 from viz.model.roles import REVISED, ROLES, Evidence, Readers, counterpart, revised, role
 
 YES_NO = [f.name for f in fields(Evidence) if f.name != "derives"]

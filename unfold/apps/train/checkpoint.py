@@ -1,6 +1,6 @@
 """One `.npz` with everything a run needs to go on: a header, the graph as JSON, arrays.
 
-It is written beside its name and moved there when it is whole (`os.replace`), so a run that
+It is written beside its name and moved there when it is whole (`write_whole`), so a run that
 is killed while saving leaves the one before. Nothing in it is ever unpickled; whatever is
 wrong with a file that is read is one `BadCheckpoint`.
 """
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unfold.core.errors import UnfoldError
+from unfold.core.files import write_whole
 from unfold.graph import Graph
 
 Array = NDArray[Any]
@@ -54,17 +55,10 @@ def save(path: str | Path, checkpoint: Checkpoint) -> None:
     entries = {"header": np.frombuffer(text.encode(), dtype=np.uint8)}
     for group, arrays in checkpoint.groups.items():
         entries.update({f"{group}/{name}": np.asarray(a) for name, a in arrays.items()})
-    target = Path(os.path.realpath(path))
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    data = io.BytesIO()
+    np.savez(data, allow_pickle=False, **entries)
     try:
-        try:
-            with open(part, "wb") as file:
-                np.savez(file, allow_pickle=False, **entries)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, target)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(Path(os.path.realpath(path)), data.getvalue())
     except OSError as error:
         raise BadCheckpoint(f"{path} cannot be written: {error.strerror}", path=path) from None
 

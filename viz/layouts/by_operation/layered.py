@@ -10,7 +10,7 @@ from unfold.core.system import System
 from unfold.ops.time.delays import Delay
 from viz.drawing import Drawing
 from viz.layouts.scene import Connection, Scene
-from viz.model.parts import SILENT, label
+from viz.model.operation_level import SILENT, label
 from viz.shapes import labels
 from viz.shapes.figures import Box, Circle
 from viz.shapes.style import RADIUS, SQUARE

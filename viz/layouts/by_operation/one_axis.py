@@ -14,8 +14,8 @@ from viz.layouts.by_operation.rails import LEVEL, layout
 from viz.layouts.by_operation.step_shapes import StepShapes
 from viz.layouts.choosing import Form, Subject, form
 from viz.layouts.columns import shown
-from viz.model.found import model, source
-from viz.model.parts import Port, cell
+from viz.model.operation_level import Port, cell
+from viz.model.variable_level import model, source
 from viz.shapes import labels
 from viz.shapes.curves import Point, line, polyline
 from viz.shapes.figures import Box, Group, Path, Repeat, Shape, Words, bounds

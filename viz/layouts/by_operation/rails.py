@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from viz.model.parts import Port, StepOperations
+from viz.model.operation_level import Port, StepOperations
 from viz.shapes.labels import width
 
 SLOT, LEVEL = 62.0, 58.0

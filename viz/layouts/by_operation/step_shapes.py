@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from viz.layouts.by_operation.rails import BUS, LEVEL, SLOT, Rails, half
-from viz.model.parts import Operation, Port, StepOperations
+from viz.model.operation_level import Operation, Port, StepOperations
 from viz.shapes import labels
 from viz.shapes.curves import Point, polyline
 from viz.shapes.figures import Box, Circle, Path, Shape, Words

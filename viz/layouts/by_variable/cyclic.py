@@ -10,7 +10,7 @@ from viz.drawing import Drawing
 from viz.layouts.by_variable.groups import place
 from viz.layouts.by_variable.looks import circle, describe, label_of, looks, said, tone_of, variants
 from viz.layouts.scene import Connection, Scene, border
-from viz.model.shown import Model, Reading
+from viz.model.variable_model import Model, Reading
 from viz.shapes import labels
 from viz.shapes.curves import Point, line
 from viz.shapes.figures import Box, Words

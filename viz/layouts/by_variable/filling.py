@@ -10,7 +10,7 @@ from unfold.core.axis import Axis, Index
 from viz.layouts.by_variable.looks import circle, variants
 from viz.layouts.columns import Columns
 from viz.layouts.scene import Scene
-from viz.model.shown import Model, Variable
+from viz.model.variable_model import Model, Variable
 from viz.shapes.curves import Point
 
 

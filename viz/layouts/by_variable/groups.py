@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from viz.layouts.by_variable.placing import state_height, step
-from viz.model.shown import Model
+from viz.model.variable_model import Model
 from viz.shapes.style import PITCH, ROW
 
 Home = tuple[str, ...]  # the names of the axes that a group stands over

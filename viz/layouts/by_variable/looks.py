@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from unfold.core.dims import show
-from viz.model.shown import DERIVED, Model, Reading, Variable
+from viz.model.variable_model import DERIVED, Model, Reading, Variable
 from viz.shapes.figures import Circle
 from viz.shapes.labels import Label, Letters, fitted, join, math
 from viz.shapes.style import MATH, RADIUS

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from viz.model.order import ranks
 from viz.model.roles import counterpart
-from viz.model.shown import DERIVED, Model, Reading
+from viz.model.variable_model import DERIVED, Model, Reading
 from viz.shapes.style import PITCH, RADIUS, ROW
 
 SPACING = 2 * RADIUS + 18

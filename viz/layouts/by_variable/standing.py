@@ -13,7 +13,7 @@ from viz.layouts.by_variable.looks import circle
 from viz.layouts.by_variable.placing import StepPlaces, state_height, step
 from viz.layouts.by_variable.two_axes import fan, lattice
 from viz.layouts.columns import Columns, shown
-from viz.model.shown import Reading
+from viz.model.variable_model import Reading
 from viz.shapes import labels
 from viz.shapes.figures import Box, Words, bounds
 from viz.shapes.spots import spot

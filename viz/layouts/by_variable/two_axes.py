@@ -10,7 +10,7 @@ from viz.layouts.by_variable.looks import circle, label_of, said, tone_of
 from viz.layouts.by_variable.placing import step
 from viz.layouts.columns import shown
 from viz.layouts.scene import Connection
-from viz.model.shown import Reading
+from viz.model.variable_model import Reading
 from viz.shapes import labels
 from viz.shapes.curves import Point
 from viz.shapes.figures import Box, Circle, Words

@@ -16,7 +16,7 @@ from viz.layouts.by_variable.looks import describe, looks, said
 from viz.layouts.by_variable.standing import stand
 from viz.layouts.columns import LIMIT, Columns
 from viz.layouts.scene import BOWS, Connection
-from viz.model.shown import Model, Reading, Variable
+from viz.model.variable_model import Model, Reading, Variable
 from viz.shapes import labels
 from viz.shapes.figures import Words
 from viz.shapes.spots import spot

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import unfold as uf
 import viz
 from unfold.testing import build, systems
-from viz.model.found import model
+from viz.model.variable_level import model
 from viz.shapes.curves import flatten
 from viz.shapes.figures import Circle, Path, Words, walk
 from viz.shapes.labels import width

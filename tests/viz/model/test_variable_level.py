@@ -10,7 +10,7 @@ from unfold.core.key import key_of
 from unfold.core.leaves import Input, Symbol
 from unfold.core.system import postorder
 from unfold.testing import build, systems
-from viz.model.found import model, source
+from viz.model.variable_level import model, source
 from viz.shapes.spots import spot
 
 some = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

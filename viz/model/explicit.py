@@ -11,9 +11,9 @@ from unfold.core.kinds import IndexKind
 from unfold.core.leaves import Input, Named, Symbol
 from unfold.core.node import Node
 from unfold.core.system import System
-from viz.model.found import reads
 from viz.model.roles import with_roles
-from viz.model.shown import Model, Pattern, Reading, Variable
+from viz.model.variable_level import reads
+from viz.model.variable_model import Model, Pattern, Reading, Variable
 
 TIME = Axis("t")
 

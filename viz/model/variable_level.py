@@ -14,7 +14,7 @@ from unfold.core.leaves import Input, Param, Symbol, label_of
 from unfold.core.node import Node
 from unfold.core.system import System
 from viz.model.roles import counterpart, only_sums, with_roles
-from viz.model.shown import Model, Pattern, Reading, Variable
+from viz.model.variable_model import Model, Pattern, Reading, Variable
 
 ADDITIVE = {"add", "subtract", "concat", "stack", "where", "equal", "less", "less_equal"}
 
