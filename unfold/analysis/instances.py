@@ -194,7 +194,12 @@ class OutputSteps(Mapping[str, Key]):
         return len(self.outputs.keys_by_name)
 
 
+def made_from(graph: System) -> tuple[System, dict[Axis, int]]:
+    """The graph that an unfolded one was made from, if it still knows, and the lengths; else itself."""
+    made = graph.definitions
+    return (made.graph, dict(made.extents)) if isinstance(made, Instances) else (graph, {})
+
+
 def template(graph: System) -> System:
     """The graph that an unfolded one was made from, if it still knows; itself otherwise."""
-    made = graph.definitions
-    return made.graph if isinstance(made, Instances) else graph
+    return made_from(graph)[0]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from unfold.core.axis import Axis, Index
 from unfold.core.kinds import IndexKind
-from unfold.core.leaves import Input, Named, Symbol
+from unfold.core.leaves import Input, Named, Symbol, label_of
 from unfold.core.node import Node
 from unfold.core.system import System
 from viz.model.roles import with_roles
@@ -29,7 +29,7 @@ def model(graph: System) -> tuple[Model, dict[Axis, int]] | None:
     things: dict[str, Variable] = {}
     boundaries: dict[str, Variable] = {}
     for n in sorted(named, key=lambda n: max(places[n], default=0)):
-        label, at = _label(n), places[n]
+        label, at = label_of(n), places[n]
         role = "input" if isinstance(n.op, Input) else "hidden"
         if at and not 1 <= at[0] <= last:
             kind = (
@@ -57,11 +57,6 @@ def _index(node: Node) -> tuple[int, ...]:
     return tuple(i for i in node.op.index if isinstance(i, int))
 
 
-def _label(node: Node) -> str:
-    assert isinstance(node.op, Named)
-    return node.op.label
-
-
 def _last(places: dict[Node, tuple[int, ...]]) -> int:
     given = [i[0] for n, i in places.items() if i and isinstance(n.op, Input)]
     if given:
@@ -69,27 +64,27 @@ def _last(places: dict[Node, tuple[int, ...]]) -> int:
     tops: dict[str, int] = {}
     for n, i in places.items():
         if i:
-            tops[_label(n)] = max(tops.get(_label(n), 1), i[0])
+            tops[label_of(n)] = max(tops.get(label_of(n), 1), i[0])
     return min(tops.values())
 
 
 def _arrows(node: Node, body: Node, places: dict[Node, tuple[int, ...]], last: int) -> Iterable[Reading]:
     at = places[node]
     inside = bool(at) and 1 <= at[0] <= last
-    target = _label(node) if inside or not at else _key(node, at[0], last)
+    target = label_of(node) if inside or not at else _key(node, at[0], last)
     for (leaf, _, _), carries in reads(body, ()).items():
         there = places[leaf]
         if not there:
-            yield Reading(_label(leaf), target, (), carries)
+            yield Reading(label_of(leaf), target, (), carries)
         elif inside:
-            yield Reading(_label(leaf), target, (Index(TIME, IndexKind.NOW, there[0] - at[0]),), carries)
+            yield Reading(label_of(leaf), target, (Index(TIME, IndexKind.NOW, there[0] - at[0]),), carries)
         elif 1 <= there[0] <= last:
-            yield Reading(_label(leaf), target, (Index(TIME, IndexKind.AT, there[0]),), carries)
+            yield Reading(label_of(leaf), target, (Index(TIME, IndexKind.AT, there[0]),), carries)
 
 
 def _key(node: Node, at: int, last: int) -> str:
     index = Index(TIME, IndexKind.AT, at) if at < 1 else Index(TIME, IndexKind.LAST, at - last)
-    return f"{_label(node)}[{index!r}]"
+    return f"{label_of(node)}[{index!r}]"
 
 
 def _whole(arrows: Iterable[Reading], last: int) -> tuple[Reading, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from unfold.analysis.arrows import Where, inward
-from unfold.analysis.instances import Instances
+from unfold.analysis.instances import made_from
 from unfold.core.axis import Axis, Index
 from unfold.core.kinds import Role
 from unfold.core.leaves import Input, Param, Symbol, label_of
@@ -21,10 +21,7 @@ ADDITIVE = {"add", "subtract", "concat", "stack", "where", "equal", "less", "les
 
 def source(graph: System) -> tuple[System, dict[Axis, int]]:
     """The cyclic graph an unfolded one came from, and its sizes; the graph itself otherwise."""
-    origin = graph.definitions
-    if isinstance(origin, Instances):
-        return origin.graph, dict(origin.extents)
-    return graph, {}
+    return made_from(graph)
 
 
 # ---------------------------------------------------------------------- variables

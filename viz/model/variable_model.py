@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from unfold.core.axis import Axis, Index
+from unfold.core.axis import Axis, Index, indexed
 from unfold.core.node import Node
 
 DERIVED = ("adjoint", "tangent")
@@ -27,7 +27,7 @@ class Variable:
 
     @property
     def key(self) -> str:
-        return self.name + (f"[{', '.join(map(repr, self.index))}]" if self.index else "")
+        return indexed(self.name, self.index)
 
 
 @dataclass(frozen=True)
