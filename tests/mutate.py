@@ -35,13 +35,13 @@ from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.state import state
 
 ROOT = Path(__file__).parents[1]
-TESTS = {  # those that are about a part, of tests/test_*.py
-    "adjoint": "adjoint|errors|forward_mode|wrt",
-    "plan": r"ops_plan|plan\w*|schedule",
-    "ops": r"adjoint|forward_mode|indexing|numpy_functions|ops\w*|systems",
+TESTS = {  # those that are about a part, of tests/**/test_*.py
+    "adjoint": "adjoint|errors|forward|wrt",
+    "engine": r"arena|faults_by_kind|innermost|loops|ops_plan|plan\w*|proving|render|tags|typed|view\w*",
+    "ops": r"adjoint|forward|indexing|numpy_protocols|ops\w*|systems",
 }
-OTHERS = r"errors|lags|legality\w*|schedule"
-DOCTESTS = "tests/test_layers.py::test_the_examples_of_a_module_run"
+OTHERS = r"errors|lags|legality\w*|loops"
+DOCTESTS = "tests/test_documentation.py::test_the_examples_of_a_module_run"
 
 
 def main() -> int:
@@ -58,12 +58,12 @@ def main() -> int:
         os.environ |= {"HYPOTHESIS_PROFILE": "mutation", "MUTANT_UNDER_TEST": ""}
         mutants: dict[str, str] = {}
         for part in args.parts:
-            files = [*Path("unfold").glob(f"{part}.py"), *Path("unfold", part).glob("*.py")]
+            files = [*Path("unfold").rglob(f"{part}.py"), *Path("unfold", part).rglob("*.py")]
             made = [m for f in sorted(files) if f.name != "examples.py" for m in mutate(f)]
             random.Random(0).shuffle(made)  # so that the first ones stand for all
             mutants |= [(name, change) for name, change in made if re.search(args.only, name)][: args.sample]
         about = "|".join(TESTS.get(part.partition("/")[0], OTHERS) for part in args.parts)
-        tests = [str(f) for f in Path("tests").glob("test_*.py") if re.fullmatch(about, f.stem[5:])]
+        tests = [str(f) for f in Path("tests").rglob("test_*.py") if re.fullmatch(about, f.stem[5:])]
         trials = Trials(mutants, args.jobs, args.budget)
         return pytest.main(
             ["-s", "--tb=no", "-p", "no:cacheprovider", *sorted(tests), DOCTESTS], plugins=[trials]

@@ -115,11 +115,13 @@ class Graph(System):
         *,
         backend: str = "numpy",
         optimise: Iterable[str] | None = None,
-        **sizes: int,
+        sizes: Mapping[str, int] | None = None,
+        **more: int,
     ) -> str:
         """The NumPy source that runs: of the outputs, or of `of` and its gradients. Sizes may be given by
-        name (`t=50, hidden=16`); those that are not are small stand-ins."""
-        return running.code(self, of, once(wrt), backend=backend, optimise=optimise, **sizes)
+        name (`t=50, hidden=16`), in `sizes` where the name is taken here (`sizes={"of": 3}`); those that
+        are not are small stand-ins."""
+        return running.code(self, of, once(wrt), backend, optimise, {**(sizes or {}), **more})
 
     def run(self, /, of: str | None = None, *, arrays: Mapping[str, Any] | None = None, **more: Any) -> Run:
         """Every value of the graph on given arrays: `run["h"]`, `run["h", 3]`,

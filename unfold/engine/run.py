@@ -374,12 +374,12 @@ def code(
     wrt: Wrt = None,
     backend: str = "numpy",
     optimise: Iterable[str] | None = None,
-    **sizes: int,
+    sizes: Mapping[str, int] | None = None,
 ) -> str:
-    """The NumPy source that runs: of the outputs, or of `of` and its gradients. Sizes may be
-    given by name (`t=50, hidden=16`); those that are not are small stand-ins."""
+    """The NumPy source that runs: of the outputs, or of `of` and its gradients. Sizes of axes and
+    dimensions that are not given are small stand-ins."""
     chosen = graph if of is None else _joint(graph, of, wrt)
-    bound, jit = made_up.zeros(chosen, sizes), _wants_jit(backend)
+    bound, jit = made_up.zeros(chosen, sizes or {}), _wants_jit(backend)
     passes = _passes(_known(optimise), jit)
     try:
         program = plan(chosen, bound, passes=passes)

@@ -1,1 +1,1 @@
-"""Plans as machine code, by Numba."""
+"""The statements of a program as machine code, by Numba, as far as they can be compiled."""

@@ -1,1 +1,1 @@
-"""Plans as NumPy source."""
+"""A program as NumPy source that a person can read, and the routines that it calls."""

@@ -1,1 +1,1 @@
-"""What to compute in which order, and the rewriting of a request that makes it fast."""
+"""What to compute in which order, and where each value is kept: values with types, statements, places."""

@@ -353,3 +353,8 @@ def test_cross_entropy_and_its_slope_hold_at_every_scale_of_the_scores(dtype, sc
         eps = np.finfo(dtype).eps
         assert np.abs(loss - (total - chosen)).max() <= 40 * eps * max(1.0, float(np.abs(chosen).max()))
         assert np.abs(out - slope).max() <= 60 * eps
+
+
+def test_a_dimension_may_be_called_like_an_argument_of_code():
+    graph = uf.graph(y=uf.param("a", "of") * uf.param("b", "graph", 1))
+    assert graph.code(sizes={"of": 7}, graph=5) == graph.code(sizes={"of": 7, "graph": 5})

@@ -196,9 +196,7 @@ def test_an_adjoint_that_needs_no_loop_is_written_where_it_is_read(t):
     assert {str(u.op) for u in gradient.symbols.values()} == {"dh[t]", "h[t]", "h[0]"}
 
 
-@pytest.mark.parametrize(
-    "verb", ["grad", "jvp", "hvp", "value_and_grad", "code", "checkpoint", "uf.hvp"]
-)
+@pytest.mark.parametrize("verb", ["grad", "jvp", "hvp", "value_and_grad", "code", "checkpoint", "uf.hvp"])
 def test_names_may_come_from_a_generator(t, verb):
     x, a, b = uf.input("x", over=t), uf.param("a"), uf.param("b")
     h = uf.var("h", over=t)
