@@ -22,20 +22,6 @@ import unfold as uf
 
 PROGRAMS = 12  # for each way; many_programs.py draws as many as one likes
 
-# Ways in which some programs fail today: what is in the way. They run all the same.
-NOT_YET = {
-    "forward": "values that lack an axis; float symbols that integers define; boundaries of a loop's own",
-    "gradient": "as forward; the gradient of an input has its axes in another order than the array",
-    "hvp": "as gradient; a direction for every parameter is not taken",
-    "same arguments": "hvp, jvp and rtrl do not take every argument of their graph",
-    "rtrl": "products of operands over different axes; the arguments of the graph",
-    "checkpoint": "gradients of inputs; arguments that the loss does not need",
-    "stream": "states over axes whose length nothing says",
-    "batch": "as gradient",
-    "lengths": "as gradient; the order of axes of outputs",
-}
-SOUND = ("unfold",)  # the ways that hold today
-
 
 @st.composite
 def programs(draw_from: st.DrawFn) -> Program:
@@ -65,10 +51,7 @@ def test_the_definition_gives_what_the_equations_say(program):
 
 
 @pytest.mark.parametrize("way", [w for w in WAYS if w != "numba"])
-def test_programs_are_right_in_every_way(way, request):
-    if way not in SOUND:
-        reason = NOT_YET.get(way, NOT_YET["gradient"])
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
+def test_programs_are_right_in_every_way(way):
     for number in range(PROGRAMS):
         try:
             program = draw(random.Random(number))

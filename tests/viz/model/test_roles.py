@@ -8,8 +8,8 @@ from dataclasses import fields
 import pytest
 
 import unfold as uf
-from viz.model.variable_level import model
 from viz.model.roles import REVISED, ROLES, Evidence, Readers, counterpart, revised, role
+from viz.model.variable_level import model
 
 YES_NO = [f.name for f in fields(Evidence) if f.name != "derives"]
 EVERY = [
