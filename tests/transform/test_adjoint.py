@@ -447,3 +447,14 @@ def test_equal_operations_become_one_node(t):
     total = uf.tanh(a * x[t]) + uf.tanh(a * x[t])
     simple = simplify(uf.graph(y=total))
     assert sum(isinstance(u, Node) and u.op.name == "tanh" for u in simple.order) == 1
+
+
+def test_definitions_that_nothing_reads_do_not_keep_simplifying_from_ending():
+    t = uf.axis("t")
+    x, s = uf.input("x", over=t), uf.var("s", over=t)
+    s[0] = 0
+    s[t] = s[t - 1] + x[t]
+    graph = uf.graph(y=uf.sum(x[t], over=t), s=s[t])
+    unread = dict.fromkeys(graph.symbols.values(), uf.constant(0.0))
+    alone = Graph({"y": graph.outputs["y"]}, unread)
+    assert dict(simplify(alone, inline=unread).definitions) == {}

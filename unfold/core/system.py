@@ -215,9 +215,9 @@ def rewriting(graph: G, rule: Callable[[Node, tuple[Node, ...]], Node]) -> tuple
     done: dict[Node, Node] = {}
     for node in graph.order:
         done[node] = rule(node, tuple(done[u] for u in node.inputs))
-    if all(u is n for n, u in done.items()):
-        return graph, done  # with all that is known about it
     symbols = [s for s in graph.order if isinstance(s.op, Symbol)]
+    if len(symbols) == len(graph.definitions) and all(u is n for n, u in done.items()):
+        return graph, done  # with all that is known about it; what nothing reads would have gone
     kept = [s for s in symbols if done[s] is s or done[s] not in graph.definitions]  # not for another one
     definitions = {done[s]: done[graph.definitions[s]] for s in kept}
     outputs = {name: done[node] for name, node in graph.outputs.items()}
