@@ -234,6 +234,7 @@ def test_the_adjoint_of_a_legal_system_is_legal():
     assert checked > 30
 
 
+@pytest.mark.filterwarnings("ignore:no plan was made")
 def test_a_system_legal_only_at_its_fixed_size_runs_and_differentiates():
     t = uf.axis("t", size=2)
     h, x = uf.var("h", over=t), uf.input("x", over=t)

@@ -86,7 +86,7 @@ def test_a_wrong_factor_is_found_though_a_single_value_shows_it() -> None:
     assert report.culprit == "cubed_of_user, argument 0"
     assert report.diagnosis == "0.6666666667 times the true value"
     assert report.source
-    assert report.source.startswith("test_check_users.py:")
+    assert report.source.startswith("test_given_by_users.py:")
 
 
 @pytest.mark.parametrize(

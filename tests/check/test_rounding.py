@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from mutation_cases import cases
-from test_mutants import EXPECTED, system_for
 
 import unfold as uf
+from tests.check.test_mutants import EXPECTED, system_for
 from unfold.check.mutants import engine_mutant, mutate
 from unfold.check.numbers.oracle import HAS_LONG, LONG
 from unfold.check.numbers.recorder import record

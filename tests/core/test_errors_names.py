@@ -4,9 +4,9 @@ import re
 
 import numpy as np
 import pytest
-from test_errors import said
 
 import unfold as uf
+from tests.core.test_errors import said
 from unfold.core import errors
 from unfold.core.errors import BadName, DefinitionError, UnfoldError, UnknownName
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_plan import agree, request
 
 import unfold as uf
+from tests.engine.test_plan import agree, request
 from unfold.engine import made_up
 from unfold.engine.binding import bind
 from unfold.engine.run import _joint

@@ -13,9 +13,9 @@ import loop_systems
 import numpy as np
 import pytest
 from random_systems import model
-from test_plan import agree
 
 import unfold as uf
+from tests.engine.test_plan import agree
 from unfold.analysis.schedule import Loop
 from unfold.engine import made_up
 from unfold.engine.binding import bind

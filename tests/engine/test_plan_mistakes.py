@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_plan import agree
 
 import unfold as uf
+from tests.engine.test_plan import agree
 from unfold.engine.run import _joint
 from unfold.graph import Graph
 

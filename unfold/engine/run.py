@@ -16,7 +16,7 @@ import numpy as np
 from unfold.analysis.naming import steps_at, written_places
 from unfold.core import dims
 from unfold.core.axis import Axis, Index
-from unfold.core.errors import BadIndex, BindingError, OutOfRange, UnfoldError, UnknownName
+from unfold.core.errors import BadIndex, BindingError, DefinitionError, OutOfRange, UnfoldError, UnknownName
 from unfold.core.key import Key, key_of
 from unfold.core.leaves import Input, constant
 from unfold.core.node import Node
@@ -55,6 +55,10 @@ class Interpreted(RuntimeWarning):
 
 class TooLarge(UnfoldError):
     """A graph whose plan would take longer to make than it saves."""
+
+
+class OnlyAtItsSize(UnfoldError):
+    """A graph that has an order of computation at the size of a fixed axis, and none in general."""
 
 
 class Prepared:
@@ -253,8 +257,12 @@ def _build(graph: System, bound: Binding, backend: str, optimise: Names | None) 
 
 def _compiled(graph: System, bound: Binding, optimise: Names | None, jit: bool) -> executable.Run:
     """The plan of a request as a function of arrays."""
-    chosen = _passes(optimise, jit)
-    program = proven(plan(graph, bound, passes=chosen))
+    try:
+        program = proven(plan(graph, bound, passes=_passes(optimise, jit)))
+    except DefinitionError as error:
+        if any(isinstance(a.size, int) for a in graph.axes):
+            raise OnlyAtItsSize(f"no loop computes it for every number of steps: {error}") from None
+        raise
     return partly.compiled(program) if jit else executable.compiled(program)
 
 
@@ -266,8 +274,9 @@ def _passes(optimise: Names | None, jit: bool) -> Names:
 
 
 def _refusals() -> tuple[type[Exception], ...]:
-    """What a planner may fail with and be helped out: nothing but size under UNFOLD_STRICT, as in tests."""
-    return (TooLarge,) if os.environ.get("UNFOLD_STRICT") else (Exception,)
+    """What a planner may fail with and be helped out: under UNFOLD_STRICT, as in tests, only what no plan
+    is made for."""
+    return (TooLarge, OnlyAtItsSize) if os.environ.get("UNFOLD_STRICT") else (Exception,)
 
 
 def _interpreted(graph: System, error: Exception) -> None:

@@ -64,8 +64,12 @@ def batch(
     )
     outputs = dict(result.outputs)
     for key, node in outputs.items():
-        if reduce and node.axes == (axis,) and not node.shape and node.dtype in INEXACT:
+        if not reduce or node.shape or node.dtype not in INEXACT:
+            continue
+        if node.axes == (axis,):
             outputs[key] = call(reduce, node, over=axis)
+        elif not node.axes and reduce == "sum":  # the same for every example
+            outputs[key] = node * size(axis)
     spare = dict(graph.spare)  # what nothing reads has the axis too, if it is an input
     for label, (u, lead) in graph.spare.items():
         if isinstance(u.op, Input):
