@@ -13,8 +13,7 @@ from unfold.analysis.table import Table, table_of
 from unfold.analysis.views import Asked, NodeView, Views
 from unfold.core.axis import Axis
 from unfold.core.errors import UnfoldError
-from unfold.core.signature import signature
-from unfold.core.system import System, Wrt, once
+from unfold.core.system import System, Wrt, once, signature
 from unfold.engine import run as running
 from unfold.engine.run import Differentiated, Function, Result, Run
 from unfold.language import json_text

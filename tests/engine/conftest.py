@@ -9,7 +9,7 @@ import numpy as np
 from unfold.core import dims
 from unfold.core.axis import Axis
 from unfold.core.node import Op
-from unfold.core.signature import by_label, leading
+from unfold.core.system import by_label, leading
 from unfold.engine import reference
 from unfold.engine.binding import bind
 from unfold.engine.numpy.executable import compiled

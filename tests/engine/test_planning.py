@@ -15,7 +15,7 @@ from unfold.core.errors import UnfoldError
 from unfold.engine import reference
 from unfold.engine.binding import bind
 from unfold.engine.numpy.executable import compiled
-from unfold.engine.plan.view import NotPlanned, Role
+from unfold.engine.plan.view import Memory, NotPlanned
 from unfold.engine.planning import PASSES, plan
 from unfold.engine.run import _joint
 from unfold.systems import SYSTEMS, VARIANTS
@@ -127,7 +127,7 @@ def test_outputs_are_the_callers_alone():
     bound = bind(graph, {"x": np.ones((4, 2))})
     program = plan(graph, bound)
     run = compiled(program)
-    assert {v.buffer.role for v in program.results.values()} == {Role.OUTPUT}
+    assert {v.buffer.role for v in program.results.values()} == {Memory.OUTPUT}
     first, arrays = run(bound.arrays), run(bound.arrays)
     for name in first:
         want = {k: v.copy() for k, v in arrays.items()}

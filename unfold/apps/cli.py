@@ -24,7 +24,7 @@ from unfold.apps.loading import load
 from unfold.check import Report
 from unfold.check import check as prove
 from unfold.core.errors import UnfoldError
-from unfold.core.signature import by_label
+from unfold.core.system import by_label
 from unfold.engine.made_up import arrays
 from unfold.graph import Graph
 

@@ -16,8 +16,7 @@ from unfold.core.errors import BindingError, DefinitionError
 from unfold.core.kinds import KINDS, Dtype
 from unfold.core.leaves import Input, Named, kind_of
 from unfold.core.node import Node
-from unfold.core.signature import by_label, signature
-from unfold.core.system import System
+from unfold.core.system import System, by_label, signature
 
 Array = NDArray[Any]
 Taken = tuple[Node, tuple[Axis | int, ...]]  # a leaf that reads an array, its leading dimensions

@@ -13,8 +13,7 @@ from unfold.core.dims import Dim
 from unfold.core.errors import BindingError
 from unfold.core.leaves import Input, Param, Symbol
 from unfold.core.node import Node
-from unfold.core.signature import by_label, leading
-from unfold.core.system import System, reach
+from unfold.core.system import System, by_label, leading, reach
 from unfold.engine.binding import Array, Binding, bind
 from unfold.ops.array.indexing import One_hot, Scatter, Take
 from unfold.ops.choice.losses import Cross_entropy

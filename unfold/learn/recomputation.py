@@ -232,7 +232,7 @@ class Checkpointed:
         steps = bound.extents.get(self.axis, 1)  # what does not vary along the axis is one window
         if not steps:
             return self.graph.value_and_grad(self.of, list(self.wrt))(**arrays)
-        return Sweep(self, bound, steps).run(self.windows(steps))
+        return WindowSweep(self, bound, steps).run(self.windows(steps))
 
     def unspread(self, name: str, ct: Any) -> Any:
         """A cotangent summed over the axes along which the first state was repeated."""
@@ -242,7 +242,7 @@ class Checkpointed:
         return np.transpose(ct, [*(left.index(a) for a in have), *range(len(have), np.ndim(ct))])
 
 
-class Sweep:
+class WindowSweep:
     """One gradient on its way: the state at hand, the states kept, the gradients so far."""
 
     def __init__(self, work: Checkpointed, bound: Binding, steps: int) -> None:

@@ -19,8 +19,7 @@ from unfold.core.kinds import INEXACT, Dtype, Role
 from unfold.core.leaves import Named, Symbol, constant, label_of
 from unfold.core.node import Node, call
 from unfold.core.op import apply, cotangents
-from unfold.core.signature import signature
-from unfold.core.system import G, System, Wrt, reach
+from unfold.core.system import G, System, Wrt, reach, signature
 from unfold.ops.array.reduction import Sum
 from unfold.ops.time.delays import Structural, size, zeros
 from unfold.transform.simplify import simplify, with_axes

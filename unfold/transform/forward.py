@@ -16,8 +16,7 @@ from unfold.core.kinds import INEXACT, Role
 from unfold.core.leaves import Input, Named, Symbol
 from unfold.core.node import Node, Op, call
 from unfold.core.op import apply, cotangents
-from unfold.core.signature import signature
-from unfold.core.system import G, System, Wrt, once, postorder, reach
+from unfold.core.system import G, System, Wrt, once, postorder, reach, signature
 from unfold.ops.time.delays import size, zeros
 from unfold.transform.adjoint import adjoints, by_name, full, grad, select, sibling
 from unfold.transform.simplify import simplify, with_axes

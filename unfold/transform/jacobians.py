@@ -13,8 +13,7 @@ from unfold.core.kinds import INEXACT
 from unfold.core.leaves import Named, constant
 from unfold.core.node import Node, call
 from unfold.core.op import apply
-from unfold.core.signature import signature
-from unfold.core.system import G, System
+from unfold.core.system import G, System, signature
 from unfold.ops.array.reduction import Collect
 from unfold.ops.time.delays import step, zeros
 from unfold.transform.adjoint import adjoints, full, grad

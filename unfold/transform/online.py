@@ -14,8 +14,7 @@ from __future__ import annotations
 from unfold.core.errors import NotDifferentiable
 from unfold.core.key import steps_among
 from unfold.core.node import Node
-from unfold.core.signature import signature
-from unfold.core.system import G, Wrt
+from unfold.core.system import G, Wrt, signature
 from unfold.transform.adjoint import select
 from unfold.transform.jacobians import forward_rows
 from unfold.transform.simplify import simplify, with_axes

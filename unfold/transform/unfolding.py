@@ -13,8 +13,7 @@ from unfold.core.axis import Axis
 from unfold.core.errors import UnfoldError
 from unfold.core.node import Node, call
 from unfold.core.op import Along, apply
-from unfold.core.signature import signature
-from unfold.core.system import G, rebuild, rewrite
+from unfold.core.system import G, rebuild, rewrite, signature
 from unfold.ops.array.reduction import Collect, Pick
 from unfold.ops.time.delays import At, sources
 

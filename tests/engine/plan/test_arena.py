@@ -13,7 +13,7 @@ from tests.engine.conftest import arrays_for
 from unfold.core.axis import Axis
 from unfold.engine.binding import bind
 from unfold.engine.plan.arena import lives, places
-from unfold.engine.plan.statement import Kind, Statement, Sweep
+from unfold.engine.plan.statement import Statement, Sweep, Verb
 from unfold.engine.plan.view import Buffer, whole
 from unfold.engine.planning import PASSES, plan
 from unfold.engine.run import _joint
@@ -61,7 +61,7 @@ def programs(draw):
     for b in buffers:
         operands = draw(st.lists(st.sampled_from(written), max_size=2)) if written else []
         views = tuple(whole(o, [-1]) for o in operands)
-        s = Statement(Kind.UFUNC, (whole(b, [-1]),), views, what="add", alias=draw(st.booleans()))
+        s = Statement(Verb.UFUNC, (whole(b, [-1]),), views, what="add", alias=draw(st.booleans()))
         if draw(st.booleans()):
             program.append(s)
         else:

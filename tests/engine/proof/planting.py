@@ -12,8 +12,8 @@ from itertools import combinations, pairwise
 
 from unfold.core.axis import Axis
 from unfold.engine.plan.arena import UNIT, Places
-from unfold.engine.plan.statement import Items, Kind, Statement, Sweep, statements
-from unfold.engine.plan.view import Buffer, Role, View, whole
+from unfold.engine.plan.statement import Items, Statement, Sweep, Verb, statements
+from unfold.engine.plan.view import Buffer, Memory, View, whole
 from unfold.engine.planning import Program
 
 Body = list[Statement | Sweep]
@@ -142,7 +142,7 @@ def _backwards(view: View, nest: tuple[Sweep, ...]) -> Iterator[View]:
 def _dropped(program: Program) -> Iterator[Program]:
     """A statement left out: a boundary, a copy, a value."""
     for s, _ in _all(program):
-        if not (s.kind is Kind.PIECE and s.what[2]):
+        if not (s.kind is Verb.PIECE and s.what[2]):
             yield _with(program, {s: []})
 
 
@@ -194,14 +194,14 @@ def _another_value(program: Program) -> Iterator[Program]:
         for v, instead in _views(s):
             others = known[v.shape, v.buffer.dtype, frozenset(a for a, _ in v.steps)]
             for other in [w for w in others.values() if w.address != v.address][:3]:
-                if other.buffer.role in (Role.WORK, Role.OUTPUT) or v in s.operands:
+                if other.buffer.role in (Memory.WORK, Memory.OUTPUT) or v in s.operands:
                     yield _with(program, {s: [instead(replace(other, letters=v.letters))]})
 
 
 def _letters(program: Program) -> Iterator[Program]:
     """Two letters of an operand of an einsum exchanged."""
     for s, _ in _all(program):
-        if s.kind is Kind.EINSUM:
+        if s.kind is Verb.EINSUM:
             for k, v in enumerate(s.operands):
                 for i, j in combinations(range(len(v.letters)), 2):
                     letters = list(v.letters)
@@ -215,7 +215,7 @@ def _letters(program: Program) -> Iterator[Program]:
 def _number(program: Program) -> Iterator[Program]:
     """Another number than 0 around a sequence."""
     for s, _ in _all(program):
-        if s.kind is Kind.FILL:
+        if s.kind is Verb.FILL:
             yield _with(program, {s: [replace(s, what=1)]})
 
 
@@ -223,26 +223,26 @@ def _function(program: Program) -> Iterator[Program]:
     """Another ufunc."""
     other = {"add": "subtract", "multiply": "add", "tanh": "sinh", "subtract": "add", "exp": "expm1"}
     for s, _ in _all(program):
-        if s.kind is Kind.UFUNC and s.what in other:
+        if s.kind is Verb.UFUNC and s.what in other:
             yield _with(program, {s: [replace(s, what=other[s.what])]})
 
 
 def _lies(program: Program) -> Iterator[Program]:
     """A piece of a concatenation that is said to lie where it does not; or is moved along."""
     for s, _ in _all(program):
-        if s.kind is Kind.PIECE and not s.what[2]:
+        if s.kind is Verb.PIECE and not s.what[2]:
             yield _with(program, {s: [replace(s, what=(*s.what[:2], True))]})
 
 
 def _half_sum(program: Program) -> Iterator[Program]:
     """A sum that leaves out the first or the last of what it is over."""
     for s, _ in _all(program):
-        if s.kind is Kind.TOTAL and s.operands[0].shape[0] > 1:
+        if s.kind is Verb.TOTAL and s.operands[0].shape[0] > 1:
             v = s.operands[0]
             for start in (0, v.strides[0]):
                 less = replace(v, shape=(v.shape[0] - 1, *v.shape[1:]), offset=v.offset + start)
                 yield _with(program, {s: [replace(s, operands=(less,))]})
-        if s.kind in (Kind.DOT, Kind.MATMUL, Kind.EINSUM) and len(s.operands) == 2:
+        if s.kind in (Verb.DOT, Verb.MATMUL, Verb.EINSUM) and len(s.operands) == 2:
             for x in {*s.operands[0].letters} & {*s.operands[1].letters} - {*s.outputs[0].letters, None}:
                 if s.operands[0].length(x) > 1:
                     less = tuple(v.part(x, 0, v.length(x) - 1) for v in s.operands)
@@ -307,7 +307,7 @@ def _not_given(program: Program) -> Iterator[Program]:
     """An output that lies in memory of the plan, where the next call writes."""
     for name, view in program.results.items():
         for s, _ in statements(program.program):
-            if s.kind is Kind.COPY and s.outputs[0].address == view.address:
+            if s.kind is Verb.COPY and s.outputs[0].address == view.address:
                 yield replace(_with(program, {s: []}), results={**program.results, name: s.operands[0]})
 
 
@@ -331,13 +331,13 @@ def in_parts(program: Program) -> Iterator[tuple[Program, Statement, list[Statem
     """Every sum over one axis as two sums, added up: a program with room for one, the statement, and
     the statements in its place."""
     for s, nest in statements(program.program):
-        axis = s.what[0][0] if s.kind is Kind.TOTAL else None
+        axis = s.what[0][0] if s.kind is Verb.TOTAL else None
         if nest or not isinstance(axis, Axis) or (last := program.outline.extent(axis)) < 2:
             continue
         out, view, first = s.outputs[0], s.operands[0], (last + 1) // 2
         each = view.shape[0] // last
-        part = whole(Buffer("part", out.shape, out.buffer.dtype, Role.OUTPUT), out.letters)
-        parts = [Statement(Kind.FILL, (out,), (), s.nodes, (), 0)]
+        part = whole(Buffer("part", out.shape, out.buffer.dtype, Memory.OUTPUT), out.letters)
+        parts = [Statement(Verb.FILL, (out,), (), s.nodes, (), 0)]
         for start, stop in ((0, first), (first, last)):
             some = replace(
                 view,
@@ -346,8 +346,8 @@ def in_parts(program: Program) -> Iterator[tuple[Program, Statement, list[Statem
             )
             room = replace(part, shape=out.shape)
             what = (*s.what, start, stop)
-            parts.append(Statement(Kind.PARTIAL, (room,), (some,), s.nodes, s.sources, what))
-            parts.append(Statement(Kind.ACCUMULATE, (out,), (out, room), s.nodes, s.sources, what))
+            parts.append(Statement(Verb.PARTIAL, (room,), (some,), s.nodes, s.sources, what))
+            parts.append(Statement(Verb.ACCUMULATE, (out,), (out, room), s.nodes, s.sources, what))
         yield replace(program, buffers=[*program.buffers, part.buffer]), s, parts
 
 

@@ -18,7 +18,7 @@ from unfold.core.errors import UnfoldError
 from unfold.engine.binding import bind
 from unfold.engine.made_up import zeros as example
 from unfold.engine.numpy.executable import compiled
-from unfold.engine.plan.statement import Kind, Statement, Sweep, statements
+from unfold.engine.plan.statement import Statement, Sweep, Verb, statements
 from unfold.engine.planning import PASSES, plan
 from unfold.engine.proof import PlanFault, Proof, engine_fault, prove, prove_graph, proven, proving
 from unfold.systems import SYSTEMS
@@ -180,7 +180,7 @@ def instead(program, old, *new):
 
 def test_a_read_of_the_wrong_step_is_told_with_both_steps():
     program = planned(recurrence(), t=3)
-    s = only(program, Kind.DOT)
+    s = only(program, Verb.DOT)
     k = next(k for k, v in enumerate(s.operands) if v.steps)
     view = s.operands[k]
     later = replace(view, offset=view.offset + view.steps[0][1])
@@ -254,6 +254,6 @@ def test_a_variable_of_the_environment_has_every_plan_proven(monkeypatch):
 def test_a_kind_of_statement_without_a_rule_is_refused():
     program = planned(recurrence(), t=3)
     s = next(s for s, _ in statements(program.program))
-    odd = Statement(Kind.SOFTMAX, s.outputs, s.operands, s.nodes, s.sources, 0)
+    odd = Statement(Verb.SOFTMAX, s.outputs, s.operands, s.nodes, s.sources, 0)
     with pytest.raises(PlanFault, match="softmax"):
         prove(instead(program, s, odd))

@@ -12,7 +12,7 @@ from unfold.core.axis import Axis
 from unfold.engine.made_up import zeros as example
 from unfold.engine.plan.arena import Places
 from unfold.engine.plan.typed import typed
-from unfold.engine.plan.view import Buffer, Role, View, whole
+from unfold.engine.plan.view import Buffer, Memory, View, whole
 from unfold.engine.proof.cells import Cells
 from unfold.engine.proof.tags import NOTHING, PlanFault, Tags
 from unfold.ops.time.delays import Delay
@@ -134,4 +134,4 @@ def test_buffers_that_share_room_share_cells():
         cells.window(whole(Buffer("c", (), FLOAT), ()))
     with pytest.raises(PlanFault, match="place"):
         Cells([a], Places({a: 12}, {FLOAT: 16}))
-    Cells([Buffer("o", (2,), FLOAT, Role.OUTPUT)], Places({}, {}))
+    Cells([Buffer("o", (2,), FLOAT, Memory.OUTPUT)], Places({}, {}))

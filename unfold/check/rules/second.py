@@ -19,8 +19,7 @@ from unfold.check.rules.certificates import full_shape, gaussian
 from unfold.core.key import unused
 from unfold.core.leaves import Input
 from unfold.core.node import Node, call
-from unfold.core.signature import by_label
-from unfold.core.system import Wrt
+from unfold.core.system import Wrt, by_label
 from unfold.engine.binding import Array, Binding, bind
 from unfold.graph import Graph
 from unfold.transform import adjoint

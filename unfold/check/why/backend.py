@@ -16,7 +16,7 @@ from unfold.check.why.reverse_mode import EngineFault
 from unfold.core.key import unused
 from unfold.core.leaves import Input
 from unfold.core.node import Node
-from unfold.core.signature import by_label
+from unfold.core.system import by_label
 from unfold.engine.binding import Binding
 from unfold.graph import Graph
 from unfold.transform import adjoint

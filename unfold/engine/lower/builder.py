@@ -11,8 +11,8 @@ import numpy as np
 
 from unfold.core.axis import Axis
 from unfold.core.node import Node
-from unfold.engine.plan.statement import Kind, Statement, Sweep, Where
-from unfold.engine.plan.view import Buffer, Role, Sizes, View, whole
+from unfold.engine.plan.statement import Statement, StepAt, Sweep, Verb
+from unfold.engine.plan.view import Buffer, Memory, Sizes, View, whole
 
 Body = list[Statement | Sweep]
 Source = tuple[Node, str | None]
@@ -38,10 +38,10 @@ class Stepping:
         """What the node sees of a view."""
         return view.step(self.axis, self.shifts.get(node, 0))
 
-    def where(self, node: Node) -> Iterator[Where]:
+    def where(self, node: Node) -> Iterator[StepAt]:
         """Which step of the axis the node is at, where it is not the counter's."""
         if shift := self.shifts.get(node, 0):
-            yield Where(self.axis, shift, ((self.axis, 1),))
+            yield StepAt(self.axis, shift, ((self.axis, 1),))
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class Fixed:
         """What the node sees of a view."""
         return view.at(self.axis, self.index(node)) if self.axis in view.letters else view
 
-    def where(self, node: Node) -> Iterator[Where]:
+    def where(self, node: Node) -> Iterator[StepAt]:
         """Which step of the axis the node is at."""
-        yield Where(self.axis, self.index(node))
+        yield StepAt(self.axis, self.index(node))
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,10 @@ class Walking:
         """What the node sees of a view."""
         return view.walk(self.starts, self.rates, self.along)
 
-    def where(self, node: Node) -> Iterator[Where]:
+    def where(self, node: Node) -> Iterator[StepAt]:
         """Which step of each axis the node is at."""
         for a, start in self.starts.items():
-            yield Where(a, start, ((self.along, self.rates[a]),))
+            yield StepAt(a, start, ((self.along, self.rates[a]),))
 
 
 Context = Stepping | Fixed | Walking
@@ -123,10 +123,10 @@ class Builder:
 
     # ------------------------------------------------------------------ buffers
     def buffer(
-        self, name: str, shape: Iterable[int], dtype: Any, role: Role = Role.WORK, value: Any = None
+        self, name: str, shape: Iterable[int], dtype: Any, role: Memory = Memory.WORK, value: Any = None
     ) -> Buffer:
         """A new buffer; its name is made unique, but for an array of the caller's."""
-        if role is not Role.GIVEN:
+        if role is not Memory.GIVEN:
             number = self._names[name] = self._names.get(name, 0) + 1
             name = name if number == 1 else f"{name}_{number}"
         made = Buffer(name, tuple(shape), np.dtype(dtype), role, value)
@@ -140,14 +140,14 @@ class Builder:
     # ------------------------------------------------------------------ statements
     def emit(
         self,
-        kind: Kind,
+        kind: Verb,
         outputs: Iterable[View],
         operands: Iterable[View] = (),
         sources: Iterable[Source] = (),
         what: Any = None,
         alias: bool = False,
         nodes: Iterable[Node] = (),
-        at: Iterable[Where] = (),
+        at: Iterable[StepAt] = (),
     ) -> None:
         """A statement for the node at hand; none where nothing would be written."""
         made = self.statement(kind, outputs, operands, sources, what, alias, nodes, at)
@@ -156,14 +156,14 @@ class Builder:
 
     def statement(
         self,
-        kind: Kind,
+        kind: Verb,
         outputs: Iterable[View],
         operands: Iterable[View] = (),
         sources: Iterable[Source] = (),
         what: Any = None,
         alias: bool = False,
         nodes: Iterable[Node] = (),
-        at: Iterable[Where] = (),
+        at: Iterable[StepAt] = (),
     ) -> Statement:
         """The same, to be put anywhere."""
         assert self.node is not None
@@ -185,13 +185,13 @@ class Builder:
         loops is copied once for all who ask."""
         if self.contexts and not before_loops:
             out = self.temporary(view, view.shape)
-            self.emit(Kind.KEEP, [out], [view], [source])
+            self.emit(Verb.KEEP, [out], [view], [source])
             return out
         assert not view.steps
         if view.address not in self._copies:
             self._copies[view.address] = self.temporary(view, view.shape)
             with self._outside() if self.contexts else nullcontext():
-                self.emit(Kind.KEEP, [self._copies[view.address]], [view], [source])
+                self.emit(Verb.KEEP, [self._copies[view.address]], [view], [source])
         return self._copies[view.address].name(view.letters)
 
     # ------------------------------------------------------------------ loops

@@ -9,11 +9,11 @@ from unfold.core.axis import Axis
 from unfold.core.node import Node, Op
 from unfold.core.op import Along, Elementwise
 from unfold.engine.lower.contraction import contract
-from unfold.engine.lower.reading import Reading
+from unfold.engine.lower.reading import Lookup
 from unfold.engine.plan.arraycalls import ArrayCall, Held
-from unfold.engine.plan.statement import Kind
+from unfold.engine.plan.statement import Verb
 from unfold.engine.plan.typed import Boundary, is_zero
-from unfold.engine.plan.view import Letter, NotPlanned, Role, View
+from unfold.engine.plan.view import Letter, Memory, NotPlanned, View
 from unfold.engine.rewrites.passes import SumOfProducts
 from unfold.ops.array.indexing import One_hot
 from unfold.ops.array.linear import Contract
@@ -23,10 +23,10 @@ from unfold.ops.choice.losses import Cross_entropy
 from unfold.ops.time.delays import Delay, Place
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-Rule = Callable[[Reading, Node, View], None]
+Rule = Callable[[Lookup, Node, View], None]
 
 
-def compute(reading: Reading, node: Node) -> set[Node]:
+def compute(reading: Lookup, node: Node) -> set[Node]:
     """Emit what computes a node; returns the other nodes that are then computed too."""
     out = reading.seen(node)
     if isinstance(node.op, Cross_entropy) and (also := _entropy(reading, node, out)):
@@ -37,24 +37,24 @@ def compute(reading: Reading, node: Node) -> set[Node]:
 
 
 # ---------------------------------------------------------------------- entry by entry
-def _array_call(reading: Reading, node: Node, out: View) -> None:
+def _array_call(reading: Lookup, node: Node, out: View) -> None:
     assert isinstance(node.op, ArrayCall)
     inputs = reading.outline.inputs(node)
     out = out.order(out.by_memory)
     operands = [reading.seen(u).order(out.letters).squeezed() for u in inputs]
     choice = node.op.ufunc == "where"
-    kind, what = (Kind.WHERE, None) if choice else (Kind.UFUNC, node.op.ufunc)
+    kind, what = (Verb.WHERE, None) if choice else (Verb.UFUNC, node.op.ufunc)
     reading.builder.emit(kind, [out], operands, [(u, None) for u in inputs], what, alias=not choice)
 
 
-def _copy(reading: Reading, node: Node, out: View) -> None:
+def _copy(reading: Lookup, node: Node, out: View) -> None:
     (u,) = reading.outline.inputs(node)
     out = out.order(out.by_memory)
     operand = reading.seen(u).order(out.letters).squeezed()
-    reading.builder.emit(Kind.COPY, [out], [operand], [(u, None)])
+    reading.builder.emit(Verb.COPY, [out], [operand], [(u, None)])
 
 
-def _boundary(reading: Reading, node: Node, out: View) -> None:
+def _boundary(reading: Lookup, node: Node, out: View) -> None:
     """A boundary value, in the place where the delayed value reads it. Zeros around what is kept over
     all steps are written once."""
     outline, builder = reading.outline, reading.builder
@@ -63,20 +63,20 @@ def _boundary(reading: Reading, node: Node, out: View) -> None:
         _copy(reading, node, out)
         return
     source = next(outline.resolve(d.inputs[0]) for d in outline.users[node] if isinstance(d.op, Delay))
-    if not builder.contexts and source not in reading.keeping.rows and out.buffer.role is Role.WORK:
+    if not builder.contexts and source not in reading.keeping.rows and out.buffer.role is Memory.WORK:
         out.buffer.pinned = True
-        builder.prepare.append(builder.statement(Kind.FILL, [out], what=0))
+        builder.prepare.append(builder.statement(Verb.FILL, [out], what=0))
     else:
-        builder.emit(Kind.FILL, [out], what=0)
+        builder.emit(Verb.FILL, [out], what=0)
 
 
 # ---------------------------------------------------------------------- products and sums
-def _contract(reading: Reading, node: Node, out: View) -> None:
+def _contract(reading: Lookup, node: Node, out: View) -> None:
     assert isinstance(node.op, Contract | SumOfProducts)
     contract(reading, node, out, node.op.spec)
 
 
-def _sum(reading: Reading, node: Node, out: View) -> None:
+def _sum(reading: Lookup, node: Node, out: View) -> None:
     """A sum over axes and dimensions of numbers that are not integers: a product with ones."""
     op = node.op
     (u,) = reading.outline.inputs(node)
@@ -94,7 +94,7 @@ def _sum(reading: Reading, node: Node, out: View) -> None:
     _total(reading, view, target, summed, (u, spell))
 
 
-def _total(reading: Reading, view: View, out: View, summed: list[Letter], source: tuple[Node, str]) -> None:
+def _total(reading: Lookup, view: View, out: View, summed: list[Letter], source: tuple[Node, str]) -> None:
     builder, kept = reading.builder, list(out.letters)
     groups = [g for g in (summed, kept) if g]
     flat, target = view.merged(*groups), out.merged(*([kept] if kept else []))
@@ -102,12 +102,12 @@ def _total(reading: Reading, view: View, out: View, summed: list[Letter], source
     if complete and flat is None and target is not None and not builder.contexts:
         flat = builder.copied(view.order([*summed, *kept]), source).merged(*groups)
     if complete and flat is not None and target is not None:
-        builder.emit(Kind.TOTAL, [target], [flat], [source], (tuple(summed), tuple(kept)))
+        builder.emit(Verb.TOTAL, [target], [flat], [source], (tuple(summed), tuple(kept)))
     else:
-        builder.emit(Kind.EINSUM, [out], [view], [source])
+        builder.emit(Verb.EINSUM, [out], [view], [source])
 
 
-def _softmax(reading: Reading, node: Node, out: View) -> None:
+def _softmax(reading: Lookup, node: Node, out: View) -> None:
     """exp(a) / sum exp(a) along one dimension of numbers that lie side by side."""
     assert isinstance(node.op, Softmax)
     (u,) = reading.outline.inputs(node)
@@ -117,10 +117,10 @@ def _softmax(reading: Reading, node: Node, out: View) -> None:
         _general(reading, node, out)
         return
     dim = over[0] if isinstance(over[0], Axis) or over[0] < 0 else over[0] - len(u.shape)
-    reading.builder.emit(Kind.SOFTMAX, [out], [view], [(u, None)], out.place(dim))
+    reading.builder.emit(Verb.SOFTMAX, [out], [view], [(u, None)], out.place(dim))
 
 
-def _entropy(reading: Reading, node: Node, out: View) -> set[Node]:
+def _entropy(reading: Lookup, node: Node, out: View) -> set[Node]:
     """-log softmax(o)[y] and its gradient softmax(o) - one_hot(y) from one exponential, where both are
     wanted for all steps at once. Returns the nodes that are computed with it, none where it is not so."""
     o, y = reading.outline.inputs(node)
@@ -137,11 +137,11 @@ def _entropy(reading: Reading, node: Node, out: View) -> set[Node]:
     if len(packed) < len(flat):
         return set()
     sources = [(o, None), (y, None)]
-    reading.builder.emit(Kind.ENTROPY, packed[2:], packed[:2], sources, alias=True, nodes=[node, slope])
+    reading.builder.emit(Verb.ENTROPY, packed[2:], packed[:2], sources, alias=True, nodes=[node, slope])
     return set(found)
 
 
-def _slope(reading: Reading, o: Node, y: Node) -> tuple[Node, Node, Node] | None:
+def _slope(reading: Lookup, o: Node, y: Node) -> tuple[Node, Node, Node] | None:
     """softmax(o) - one_hot(y) with its two terms, where all of them are computed for nothing else and
     lie in memory of their own."""
     outline, keeping = reading.outline, reading.keeping
@@ -169,7 +169,7 @@ def _slope(reading: Reading, o: Node, y: Node) -> tuple[Node, Node, Node] | None
 
 
 # ---------------------------------------------------------------------- put together
-def _concat(reading: Reading, node: Node, out: View) -> None:
+def _concat(reading: Lookup, node: Node, out: View) -> None:
     assert isinstance(node.op, Concat)
     dim, start = node.op.dim, 0
     for u in reading.outline.inputs(node):
@@ -180,26 +180,26 @@ def _concat(reading: Reading, node: Node, out: View) -> None:
         there = operand.address == piece.squeezed().address  # it was computed there
         if place is not None and place.joint is node and not there:
             raise NotPlanned(f"concat: {operand!r} does not lie where it should, at {piece!r}")
-        reading.builder.emit(Kind.PIECE, [piece], [operand], [(u, None)], (dim, start, there))
+        reading.builder.emit(Verb.PIECE, [piece], [operand], [(u, None)], (dim, start, there))
         start += count
 
 
-def _place(reading: Reading, node: Node, out: View) -> None:
+def _place(reading: Lookup, node: Node, out: View) -> None:
     """x at one step, zero at the others."""
     outline, op = reading.outline, node.op
     assert isinstance(op, Place)
     (u,) = outline.inputs(node)
     k = op.index.resolve(0, outline.extent(op.axis)) - 1
-    reading.builder.emit(Kind.FILL, [out], what=0)
+    reading.builder.emit(Verb.FILL, [out], what=0)
     if op.axis not in out.letters:
         raise NotPlanned("place: the step it stands for is not one of all its steps")
     if 0 <= k < outline.extent(op.axis):
         there = out.at(op.axis, k)
         operand = reading.seen(u).order(there.letters).squeezed()
-        reading.builder.emit(Kind.COPY, [there], [operand], [(u, None)], (op.axis, k))
+        reading.builder.emit(Verb.COPY, [there], [operand], [(u, None)], (op.axis, k))
 
 
-def _general(reading: Reading, node: Node, out: View) -> None:
+def _general(reading: Lookup, node: Node, out: View) -> None:
     """Any other operation: its own forward, on operands with the same axes in front."""
     outline, op = reading.outline, reading.outline.op(node)
     inputs, fixed = outline.inputs(node), reading.builder.axes
@@ -217,7 +217,7 @@ def _general(reading: Reading, node: Node, out: View) -> None:
     lead = [a for a in axes if a not in node.op.spans or a in node.axes]
     target = out.order((*lead, *range(-len(node.shape), 0)))
     what: Any = (op, tuple(axes))
-    reading.builder.emit(Kind.CALL, [target], operands, [(u, None) for u in inputs], what)
+    reading.builder.emit(Verb.CALL, [target], operands, [(u, None) for u in inputs], what)
 
 
 _RULES: Mapping[type[Op], Rule] = {

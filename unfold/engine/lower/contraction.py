@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from unfold.core.axis import Axis
 from unfold.core.node import Node
 from unfold.engine.lower.builder import Source
-from unfold.engine.lower.reading import Reading
-from unfold.engine.plan.statement import Kind, Where
+from unfold.engine.lower.reading import Lookup
+from unfold.engine.plan.statement import StepAt, Verb
 from unfold.engine.plan.view import Letter, View
 
 WORTH = 64  # rows that a matrix is multiplied with, before it is worth a copy
@@ -28,12 +28,12 @@ class Product:
     `at`: axes of one step, which are left out of the views.
     """
 
-    reading: Reading
+    reading: Lookup
     node: Node
     out: View
     views: tuple[View, ...]
     sources: tuple[Source, ...]
-    at: tuple[Where, ...] = ()
+    at: tuple[StepAt, ...] = ()
 
     def emit(self) -> None:
         """As one matrix product, if it is one; else as an elementwise product or an einsum."""
@@ -103,12 +103,12 @@ class Product:
             return False
         what = tuple(rows), tuple(summed), tuple(columns)
         if each:
-            self._emit(Kind.MATMUL, z, (left, right), sources, what)
+            self._emit(Verb.MATMUL, z, (left, right), sources, what)
             return True
         if turned:
             left, right, sources, what = right, left, sources[::-1], what[::-1]
         left, right = self._ready(left, right, sources[0], -1), self._ready(right, left, sources[1], 0)
-        self._emit(Kind.DOT, z, (left, right), sources, what)
+        self._emit(Verb.DOT, z, (left, right), sources, what)
         return True
 
     def _matrix(
@@ -141,15 +141,15 @@ class Product:
     def multiply(self) -> None:
         """Nothing is summed: entries times entries."""
         operands = [v.order(self.out.letters).squeezed() for v in self.views]
-        self._emit(Kind.UFUNC, self.out, operands, self.sources, "multiply", alias=True)
+        self._emit(Verb.UFUNC, self.out, operands, self.sources, "multiply", alias=True)
 
     def einsum(self) -> None:
         """Whatever it is."""
-        self._emit(Kind.EINSUM, self.out, self.views, self.sources)
+        self._emit(Verb.EINSUM, self.out, self.views, self.sources)
 
     def _emit(
         self,
-        kind: Kind,
+        kind: Verb,
         out: View,
         operands: Sequence[View],
         sources: Sequence[Source],
@@ -159,7 +159,7 @@ class Product:
         self.reading.builder.emit(kind, [out], operands, sources, what, alias, at=self.at)
 
 
-def contract(reading: Reading, node: Node, out: View, spec: str) -> None:
+def contract(reading: Lookup, node: Node, out: View, spec: str) -> None:
     """A sum of products over shared letters, and over the axes that the result lacks."""
     left, result = spec.split("->")
     spelled = left.split(",")
@@ -171,7 +171,7 @@ def contract(reading: Reading, node: Node, out: View, spec: str) -> None:
         if isinstance(x, Axis) and one and len(views) == 2:
             views = [v.at(x, 0) for v in views]  # a batch of one is no batch
             target = target.at(x, 0) if x in target.letters else target
-            steps.append(Where(x, 0))
+            steps.append(StepAt(x, 0))
     target = target.order(target.by_memory)
     Product(reading, node, target, tuple(views), sources, tuple(steps)).emit()
 

@@ -22,11 +22,11 @@ from unfold.core.leaves import Symbol
 from unfold.core.node import Node
 from unfold.engine.lower.builder import Body, Builder, Fixed, Stepping, Walking
 from unfold.engine.lower.computing import compute
-from unfold.engine.lower.reading import Reading
+from unfold.engine.lower.reading import Lookup
 from unfold.engine.plan.keeping import LOOKS, Keeping
 from unfold.engine.plan.outline import Outline
-from unfold.engine.plan.statement import Kind
-from unfold.engine.plan.view import Buffer, NotPlanned, Role, View, whole
+from unfold.engine.plan.statement import Verb
+from unfold.engine.plan.view import Buffer, Memory, NotPlanned, View, whole
 
 Point = tuple[int, ...]
 MOST = 200_000  # points of a wavefront that are written out
@@ -38,7 +38,7 @@ class Lowering:
     def __init__(self, outline: Outline, keeping: Keeping) -> None:
         self.outline = outline
         self.builder = Builder()
-        self.reading = Reading(outline, keeping, self.builder)
+        self.reading = Lookup(outline, keeping, self.builder)
         self.results: dict[str, View] = {}
         self._done: set[Node] = set()
         self._items(outline.schedule)
@@ -171,13 +171,13 @@ class Lowering:
         letters = (*outline.wanted[name], *range(-len(type.shape), 0))
         view = self.reading.view(node)
         dtype = outline.bound.dtype_of(outline.graph.outputs[name].dtype)
-        own = outline.outputs[node] == name and view.buffer.role is Role.OUTPUT and _apart(view)
+        own = outline.outputs[node] == name and view.buffer.role is Memory.OUTPUT and _apart(view)
         if own and view.buffer.dtype == dtype and all(_disjoint(view, v) for v in self.results.values()):
             return view.order(letters)
         sizes = outline.sizes(type)
-        out = whole(builder.buffer(name, [sizes[x] for x in letters], dtype, Role.OUTPUT), letters)
+        out = whole(builder.buffer(name, [sizes[x] for x in letters], dtype, Memory.OUTPUT), letters)
         builder.node = node
-        builder.emit(Kind.COPY, [out], [view.order(letters)], [(node, None)])
+        builder.emit(Verb.COPY, [out], [view.order(letters)], [(node, None)])
         return out
 
 

@@ -13,12 +13,12 @@ import numpy as np
 from unfold.core.axis import Axis
 from unfold.core.leaves import Constant, Named
 from unfold.core.node import Node, Op
-from unfold.core.signature import leading
+from unfold.core.system import leading
 from unfold.engine.lower.builder import Builder
 from unfold.engine.plan.keeping import Keeping
 from unfold.engine.plan.outline import Outline
 from unfold.engine.plan.typed import Boundary
-from unfold.engine.plan.view import Buffer, Letter, NotPlanned, Role, Type, View, contiguous_strides, whole
+from unfold.engine.plan.view import Buffer, Letter, Memory, NotPlanned, Type, View, contiguous_strides, whole
 from unfold.engine.rewrites.augmenting import Eye
 from unfold.ops.array.indexing import Extent, Narrow
 from unfold.ops.array.shape import Broadcast_to, Reshape, Transpose
@@ -26,7 +26,7 @@ from unfold.ops.time.delays import At, Delay, Reverse, Size, Step, Zeros, source
 
 
 @dataclass(eq=False)
-class Reading:
+class Lookup:
     """The views of the values of a plan, made when asked for."""
 
     outline: Outline
@@ -56,7 +56,7 @@ class Reading:
         array = np.array(value, dtype, order="C")
         key = array.tobytes(), array.dtype.str, array.shape
         if key not in self._constants:
-            made = self.builder.buffer(_written(array), array.shape, array.dtype, Role.CONSTANT, array)
+            made = self.builder.buffer(_written(array), array.shape, array.dtype, Memory.CONSTANT, array)
             self._constants[key] = whole(made, range(-array.ndim, 0))
         return self._constants[key]
 
@@ -99,7 +99,7 @@ class Reading:
         inner = [keeping.inner] if node in keeping.turned else []
         order = [*(x for x in sizes if x not in inner), *inner]
         shape = [1 if x in row else sizes[x] + room.get(x, 0) for x in order]
-        role = Role.OUTPUT if node in keeping.given and not pads else Role.WORK
+        role = Memory.OUTPUT if node in keeping.given and not pads else Memory.WORK
         name = outline.identifiers.of(node) + ("_all" if pads else "")
         view = whole(self.builder.buffer(name, shape, type.dtype, role), order).order(type.letters)
         for x, n in sizes.items():
@@ -123,17 +123,17 @@ def _written(array: Any) -> str:
     return known.get(value, "number")
 
 
-Look = Callable[[Reading, Node, Type], View | None]
+Look = Callable[[Lookup, Node, Type], View | None]
 
 
 # ---------------------------------------------------------------------- leaves
-def _named(reading: Reading, node: Node, type: Type) -> View:
+def _named(reading: Lookup, node: Node, type: Type) -> View:
     """An array of the caller's: its leading dimensions are axes, or the steps of an unfolded graph."""
     op = node.op
     assert isinstance(op, Named)
     array = reading.outline.bound.arrays[op.label]
     if op.label not in reading._given:
-        reading._given[op.label] = reading.builder.buffer(op.label, array.shape, type.dtype, Role.GIVEN)
+        reading._given[op.label] = reading.builder.buffer(op.label, array.shape, type.dtype, Memory.GIVEN)
     lead = [i if isinstance(i, int) else i.axis for i in op.index] if op.index else leading([node])
     names = [x if isinstance(x, Axis) else f"step {place}" for place, x in enumerate(lead)]
     view = whole(reading._given[op.label], (*names, *range(-len(type.shape), 0)))
@@ -143,43 +143,43 @@ def _named(reading: Reading, node: Node, type: Type) -> View:
     return view.order(type.letters)
 
 
-def _constant(reading: Reading, node: Node, type: Type) -> View:
+def _constant(reading: Lookup, node: Node, type: Type) -> View:
     assert isinstance(node.op, Constant)
     return reading.number(node.op.value, type.dtype)
 
 
-def _step(reading: Reading, node: Node, type: Type) -> View:
+def _step(reading: Lookup, node: Node, type: Type) -> View:
     assert isinstance(node.op, Step)
     steps = np.arange(1, reading.outline.extent(node.op.axis) + 1)
     return reading.number(steps, type.dtype).name([node.op.axis])
 
 
-def _size(reading: Reading, node: Node, type: Type) -> View:
+def _size(reading: Lookup, node: Node, type: Type) -> View:
     assert isinstance(node.op, Size)
     return reading.number(reading.outline.extent(node.op.axis), type.dtype)
 
 
-def _extent(reading: Reading, node: Node, type: Type) -> View:
+def _extent(reading: Lookup, node: Node, type: Type) -> View:
     return reading.number(reading.outline.parameter(node, "dim"), type.dtype)
 
 
-def _zeros(reading: Reading, node: Node, type: Type) -> View:
+def _zeros(reading: Lookup, node: Node, type: Type) -> View:
     return reading.spread(reading.number(0, type.dtype), type)
 
 
-def _eye(reading: Reading, node: Node, type: Type) -> View:
+def _eye(reading: Lookup, node: Node, type: Type) -> View:
     return reading.number(np.eye(type.shape[0]), type.dtype)
 
 
 # ---------------------------------------------------------------------- along an axis
-def _delay(reading: Reading, node: Node, type: Type) -> View:
+def _delay(reading: Lookup, node: Node, type: Type) -> View:
     assert isinstance(node.op, Delay)
     source = reading.outline.resolve(node.inputs[0])
     view = reading.view(source)
     return view if source in reading.keeping.rows else view.shift(node.op.axis, -node.op.lag)
 
 
-def _at(reading: Reading, node: Node, type: Type) -> View:
+def _at(reading: Lookup, node: Node, type: Type) -> View:
     assert isinstance(node.op, At)
     which, index = sources(node, np.asarray(0), reading.outline.extent(node.op.axis))
     if which < 0:
@@ -190,12 +190,12 @@ def _at(reading: Reading, node: Node, type: Type) -> View:
     return reading.spread(view, type)
 
 
-def _reverse(reading: Reading, node: Node, type: Type) -> View:
+def _reverse(reading: Lookup, node: Node, type: Type) -> View:
     assert isinstance(node.op, Reverse)
     return reading.spread(reading.view(node.inputs[0]), type).flip(node.op.axis)
 
 
-def _boundary(reading: Reading, node: Node, type: Type) -> View:
+def _boundary(reading: Lookup, node: Node, type: Type) -> View:
     """A place in the pad of what is delayed; for a row, the row itself, before the loop."""
     op, outline = node.op, reading.outline
     assert isinstance(op, Boundary)
@@ -207,14 +207,14 @@ def _boundary(reading: Reading, node: Node, type: Type) -> View:
 
 
 # ---------------------------------------------------------------------- along dimensions
-def _transpose(reading: Reading, node: Node, type: Type) -> View:
+def _transpose(reading: Lookup, node: Node, type: Type) -> View:
     assert isinstance(node.op, Transpose)
     view, rank = reading.view(node.inputs[0]), len(type.shape)
     turned = view.order((*type.axes, *(i - rank for i in node.op.order)))
     return turned.name(type.letters)
 
 
-def _narrow(reading: Reading, node: Node, type: Type) -> View:
+def _narrow(reading: Lookup, node: Node, type: Type) -> View:
     op = reading.outline.op(node)
     assert isinstance(op, Narrow)
     assert isinstance(op.start, int)
@@ -224,7 +224,7 @@ def _narrow(reading: Reading, node: Node, type: Type) -> View:
     return view.part(op.dim, kept.start if len(kept) else 0, len(kept), kept.step)
 
 
-def _broadcast(reading: Reading, node: Node, type: Type) -> View:
+def _broadcast(reading: Lookup, node: Node, type: Type) -> View:
     assert isinstance(node.op, Broadcast_to)
     view = reading.view(node.inputs[0])
     for x, n in zip(reversed(view.letters), reversed(type.shape), strict=False):
@@ -233,7 +233,7 @@ def _broadcast(reading: Reading, node: Node, type: Type) -> View:
     return reading.spread(view, type)
 
 
-def _reshape(reading: Reading, node: Node, type: Type) -> View | None:
+def _reshape(reading: Lookup, node: Node, type: Type) -> View | None:
     """None where the entries are not neighbours in the order of the new shape."""
     assert isinstance(node.op, Reshape)
     view = reading.view(node.inputs[0])

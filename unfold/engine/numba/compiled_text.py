@@ -25,7 +25,7 @@ from unfold.engine.numba.joined import Pass, strides_over
 from unfold.engine.numba.multiplying import by_blas, turned
 from unfold.engine.numba.scalars import TYPES, expression, number
 from unfold.engine.numba.suited import cost
-from unfold.engine.plan.statement import Items, Kind, Statement, Sweep
+from unfold.engine.plan.statement import Items, Statement, Sweep, Verb
 from unfold.engine.plan.view import Buffer, Letter, View
 from unfold.engine.rewrites.passes import SumOfScatters
 from unfold.ops.array.indexing import One_hot, Scatter, Take
@@ -162,7 +162,7 @@ class FunctionText:
     def product(self, s: Statement) -> None:
         """A matrix product, for each step of the dimensions in front."""
         (a, b), (out,) = s.operands, s.outputs
-        count = len(out.shape) - 2 if s.kind is Kind.MATMUL else 0
+        count = len(out.shape) - 2 if s.kind is Verb.MATMUL else 0
         counters = [f"_b{d}" for d in range(count)]
         with self.inside(*(f"for {c} in range({n}):" for c, n in zip(counters, out.shape, strict=False))):
             a, b, out = (_at(v, counters) for v in (a, b, out))
@@ -368,15 +368,15 @@ _CALLS: Mapping[type[Op], Callable[[FunctionText, Statement], None]] = {
     Cross_entropy: FunctionText._cross_entropy,
     Softmax: FunctionText._softmax_along,
 }
-_RULES: Mapping[Kind, Callable[[FunctionText, Statement], None]] = {
-    Kind.DOT: FunctionText.product,
-    Kind.MATMUL: FunctionText.product,
-    Kind.EINSUM: FunctionText.contract,
-    Kind.TOTAL: FunctionText.total,
-    Kind.PARTIAL: FunctionText.total,
-    Kind.SOFTMAX: FunctionText.softmax,
-    Kind.ENTROPY: FunctionText.entropy,
-    Kind.CALL: FunctionText.call,
+_RULES: Mapping[Verb, Callable[[FunctionText, Statement], None]] = {
+    Verb.DOT: FunctionText.product,
+    Verb.MATMUL: FunctionText.product,
+    Verb.EINSUM: FunctionText.contract,
+    Verb.TOTAL: FunctionText.total,
+    Verb.PARTIAL: FunctionText.total,
+    Verb.SOFTMAX: FunctionText.softmax,
+    Verb.ENTROPY: FunctionText.entropy,
+    Verb.CALL: FunctionText.call,
 }
 
 

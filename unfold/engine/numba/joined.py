@@ -15,10 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from unfold.engine.plan.statement import Items, Kind, Statement, Sweep, statements
-from unfold.engine.plan.view import Buffer, Role, View
+from unfold.engine.plan.statement import Items, Statement, Sweep, Verb, statements
+from unfold.engine.plan.view import Buffer, Memory, View
 
-ELEMENTWISE = (Kind.UFUNC, Kind.WHERE, Kind.COPY, Kind.KEEP, Kind.PIECE, Kind.FILL, Kind.ACCUMULATE)
+ELEMENTWISE = (
+    Verb.UFUNC,
+    Verb.WHERE,
+    Verb.COPY,
+    Verb.KEEP,
+    Verb.PIECE,
+    Verb.FILL,
+    Verb.ACCUMULATE,
+)
 WORK = 1000  # how long is searched for an entry that two views share; after that they are taken to
 Uses = Counter[Buffer]
 
@@ -52,7 +60,7 @@ def joined(items: Items, used: Uses) -> list[Statement | Sweep]:
         if isinstance(item, Sweep):
             close()
             out.append(Sweep(item.axis, item.sign, item.size, joined(item.body, used)))
-        elif item.kind is Kind.PIECE and item.what[2]:
+        elif item.kind is Verb.PIECE and item.what[2]:
             continue  # nothing to do
         elif item.kind in ELEMENTWISE:
             if not _joins(chain, item):
@@ -126,7 +134,7 @@ def _pass(chain: Sequence[Statement], used: Uses) -> Pass:
     hidden = frozenset(_hidden(chain, read, used))
     outputs = tuple(v for s in chain for v in s.outputs if v.buffer not in hidden)
     nodes = tuple(n for s in chain for n in s.nodes)
-    return Pass(Kind.UFUNC, outputs, tuple(read), nodes, what="pass", chain=tuple(chain), hidden=hidden)
+    return Pass(Verb.UFUNC, outputs, tuple(read), nodes, what="pass", chain=tuple(chain), hidden=hidden)
 
 
 def _entry(view: View, rank: int) -> tuple[Any, ...]:
@@ -138,5 +146,5 @@ def _hidden(chain: Sequence[Statement], read: Iterable[View], used: Uses) -> Ite
     mine = Counter(v.buffer for s in chain for v in (*s.outputs, *s.operands))
     early = {v.buffer for v in read}
     for b, count in mine.items():
-        if b.role is Role.WORK and not b.pinned and count == used[b] and b not in early:
+        if b.role is Memory.WORK and not b.pinned and count == used[b] and b not in early:
             yield b

@@ -18,10 +18,10 @@ from unfold.engine.numba.joined import joined, uses
 from unfold.engine.numba.suited import runs
 from unfold.engine.numpy.executable import Run, executable
 from unfold.engine.numpy.remarks import Remarks
-from unfold.engine.numpy.render import Text
+from unfold.engine.numpy.render import SourceText
 from unfold.engine.plan.arena import places
 from unfold.engine.plan.statement import Items, Statement, Sweep, statements
-from unfold.engine.plan.view import Buffer, Role
+from unfold.engine.plan.view import Buffer, Memory
 from unfold.engine.planning import PASSES as ALL
 from unfold.engine.planning import Program
 
@@ -52,7 +52,7 @@ def stretches(program: Program, blas: bool) -> list[Stretch]:
     return found
 
 
-class PartlyCompiled(Text):
+class PartlyCompiled(SourceText):
     """The source of one program in the making, and the functions it calls."""
 
     def __init__(self, program: Program, remarks: Remarks | None, blas: bool) -> None:
@@ -61,7 +61,7 @@ class PartlyCompiled(Text):
         needed = {
             v.buffer for s, _ in statements([*program.prepare, *items]) for v in (*s.outputs, *s.operands)
         }
-        kept = [b for b in program.buffers if b in needed or b.role is not Role.WORK]
+        kept = [b for b in program.buffers if b in needed or b.role is not Memory.WORK]
         super().__init__(replace(program, places=places(items, kept), program=[]), remarks)
         self.blas = blas
         self.functions: list[str] = []
@@ -107,16 +107,16 @@ class PartlyCompiled(Text):
 
     def _memory(self, buffer: Buffer) -> tuple[str, int]:
         """The array that holds a buffer, by name, and where it starts there."""
-        if buffer.role is Role.WORK:
+        if buffer.role is Memory.WORK:
             return self.block(buffer.dtype), self.program.places.offsets[buffer]
-        if buffer.role is Role.CONSTANT:
+        if buffer.role is Memory.CONSTANT:
             key = ("packed", buffer)
             if key not in self._names:
                 value = np.ascontiguousarray(buffer.value, buffer.dtype)
                 self._names[key] = self.known(buffer.name, value)
             return self._names[key], 0
         name = self.base(buffer)
-        if buffer.role is Role.GIVEN and buffer not in self._lined:
+        if buffer.role is Memory.GIVEN and buffer not in self._lined:
             self._lined.add(buffer)
             self.run.append(f"{name} = contiguous({name})")
         return name, 0

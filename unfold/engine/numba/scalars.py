@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from unfold.engine.plan.statement import Kind, Statement
-from unfold.engine.plan.view import Role, View
+from unfold.engine.plan.statement import Statement, Verb
+from unfold.engine.plan.view import Memory, View
 
 SCALAR = {
     "add": "({0} + {1})",
@@ -59,13 +59,13 @@ def expression(s: Statement, values: Sequence[str]) -> str:
     """The result at one entry, for the text of each operand there."""
     (out,) = s.outputs
     kind = out.buffer.dtype.kind
-    if s.kind is Kind.FILL:
+    if s.kind is Verb.FILL:
         text = literal(s.what, kind)
-    elif s.kind is Kind.WHERE:
+    elif s.kind is Verb.WHERE:
         text = f"{values[1]} if {values[0]} else {values[2]}"
-    elif s.kind is Kind.UFUNC:
+    elif s.kind is Verb.UFUNC:
         text = SCALAR[s.what].format(*values)
-    elif s.kind is Kind.ACCUMULATE:
+    elif s.kind is Verb.ACCUMULATE:
         text = f"{values[0]} + {values[1]}"
     else:
         turns = kind == "b" and s.operands[0].buffer.dtype.kind != "b"
@@ -76,7 +76,7 @@ def expression(s: Statement, values: Sequence[str]) -> str:
 def number(view: View) -> str | None:
     """The text of a constant that is one number; None where it is none."""
     buffer = view.buffer
-    if buffer.role is not Role.CONSTANT or buffer.size != 1:
+    if buffer.role is not Memory.CONSTANT or buffer.size != 1:
         return None
     return literal(np.asarray(buffer.value).reshape(-1)[0], buffer.dtype.kind)
 

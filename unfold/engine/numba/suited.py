@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from unfold.engine.numba.scalars import REAL, SCALAR
-from unfold.engine.plan.statement import Items, Kind, Statement, Sweep, statements
+from unfold.engine.plan.statement import Items, Statement, Sweep, Verb, statements
 from unfold.engine.rewrites.passes import SumOfScatters
 from unfold.ops.array.indexing import One_hot, Scatter, Take
 from unfold.ops.array.reduction import Softmax
@@ -18,7 +18,15 @@ from unfold.ops.choice.losses import Cross_entropy
 CALLS = (Take, Scatter, SumOfScatters, One_hot, Cross_entropy, Softmax)  # operations that are written out
 TRUTHS = {name for name in SCALAR if name.startswith(("logical", "less", "greater", "equal", "not_equal"))}
 REALS = (Cross_entropy, Softmax)
-SUMS = (Kind.DOT, Kind.MATMUL, Kind.EINSUM, Kind.TOTAL, Kind.PARTIAL, Kind.SOFTMAX, Kind.ENTROPY)
+SUMS = (
+    Verb.DOT,
+    Verb.MATMUL,
+    Verb.EINSUM,
+    Verb.TOTAL,
+    Verb.PARTIAL,
+    Verb.SOFTMAX,
+    Verb.ENTROPY,
+)
 LARGEST = 1 << 16  # multiplications of a product where no BLAS is found; beyond, it is left to NumPy
 MANY = 400  # statements of one function: more take too long to compile
 
@@ -36,7 +44,7 @@ def unsuited(item: Statement | Sweep, dtype: np.dtype[Any], blas: bool) -> str |
 def cost(s: Statement) -> int:
     """The multiplications of a matrix product, of each where it is one of many."""
     a, out = s.operands[0], s.outputs[0]
-    return a.shape[-1] * math.prod(out.shape[-2:] if s.kind is Kind.MATMUL else out.shape)
+    return a.shape[-1] * math.prod(out.shape[-2:] if s.kind is Verb.MATMUL else out.shape)
 
 
 def _objections(s: Statement, dtype: np.dtype[Any], blas: bool) -> Iterator[str]:
@@ -45,9 +53,9 @@ def _objections(s: Statement, dtype: np.dtype[Any], blas: bool) -> Iterator[str]
         yield "it has complex numbers"
     if not kinds <= {dtype, np.dtype(np.int64), np.dtype(np.bool_)}:
         yield "it has numbers of other kinds"
-    if s.kind is Kind.UFUNC:
+    if s.kind is Verb.UFUNC:
         yield from _of_ufuncs(s)
-    elif s.kind is Kind.CALL:
+    elif s.kind is Verb.CALL:
         yield from _of_calls(s, dtype)
     elif s.kind in SUMS:
         yield from _of_sums(s, dtype, blas)
@@ -76,13 +84,13 @@ def _of_calls(s: Statement, dtype: np.dtype[Any]) -> Iterator[str]:
 
 
 def _of_sums(s: Statement, dtype: np.dtype[Any], blas: bool) -> Iterator[str]:
-    added = (*s.outputs, s.operands[0]) if s.kind is Kind.ENTROPY else (*s.outputs, *s.operands)
+    added = (*s.outputs, s.operands[0]) if s.kind is Verb.ENTROPY else (*s.outputs, *s.operands)
     if any(v.buffer.dtype != dtype for v in added):
         yield f"it has a {s.kind.value} of what are no real numbers"
     letters = s.outputs[0].letters
-    if s.kind is Kind.EINSUM and len(set(letters)) < len(letters):
+    if s.kind is Verb.EINSUM and len(set(letters)) < len(letters):
         yield "its sum is written along a diagonal"
-    if s.kind in (Kind.DOT, Kind.MATMUL) and not blas and cost(s) > LARGEST:
+    if s.kind in (Verb.DOT, Verb.MATMUL) and not blas and cost(s) > LARGEST:
         yield "its products are large, and no BLAS was found"
 
 

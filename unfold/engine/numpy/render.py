@@ -20,15 +20,15 @@ from unfold.core.node import Node
 from unfold.engine.numpy.remarks import Remarks
 from unfold.engine.numpy.routines import GLOBALS
 from unfold.engine.numpy.viewtext import spelled
-from unfold.engine.plan.statement import Items, Kind, Statement, Sweep
-from unfold.engine.plan.view import Buffer, Role, View
+from unfold.engine.plan.statement import Items, Statement, Sweep, Verb
+from unfold.engine.plan.view import Buffer, Memory, View
 from unfold.engine.planning import Program
 
 FEW = 1024  # numbers that a product with ones adds up faster than a reduction
 MANY = 500  # names after which Python's compiler, which puts a cell for each in front of the first block of
 # a function, would move all of that block for each of them: an `assert` ends the block
 UFUNCS = [name for name in dir(np) if isinstance(getattr(np, name), np.ufunc)]
-STATIC = (Role.WORK, Role.CONSTANT)  # memory that stays where it is from call to call
+STATIC = (Memory.WORK, Memory.CONSTANT)  # memory that stays where it is from call to call
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Level:
     variables: dict[str, tuple[str, bool]] = field(default_factory=dict)
 
 
-class Text:
+class SourceText:
     """The source of one program in the making."""
 
     def __init__(self, program: Program, remarks: Remarks | None) -> None:
@@ -91,9 +91,9 @@ class Text:
         """The array of a buffer; that of the plan's is made here."""
         if buffer not in self._bases:
             name = self._bases[buffer] = self.name(buffer.name)
-            if buffer.role is Role.CONSTANT:
+            if buffer.role is Memory.CONSTANT:
                 self.env[name] = buffer.value
-            elif buffer.role is Role.WORK:
+            elif buffer.role is Memory.WORK:
                 at = self.program.places.offsets[buffer]
                 shape = ", ".join(map(str, buffer.shape))
                 place = f"{self.block(buffer.dtype)}[{at}:{at + buffer.size}]"
@@ -118,7 +118,7 @@ class Text:
     def address(self, view: View) -> tuple[Any, ...]:
         """What tells whether two views are of the same memory."""
         buffer, offset, shape, strides, _ = view.address
-        if buffer.role is Role.WORK:
+        if buffer.role is Memory.WORK:
             return buffer.dtype, self.program.places.offsets[buffer] + offset, shape, strides
         return buffer, offset, shape, strides
 
@@ -257,7 +257,7 @@ class Text:
     def source(self) -> str:
         """The source of `make`, which makes the memory and returns `run`."""
         program = self.program
-        buffers = {b.name: b for b in program.buffers if b.role is Role.GIVEN}
+        buffers = {b.name: b for b in program.buffers if b.role is Memory.GIVEN}
         labels = list(program.outline.bound.arrays)
         arguments = [self.base(buffers[n]) if n in buffers else self.name(n) for n in labels]
         ready: list[str] = []
@@ -268,7 +268,7 @@ class Text:
         made = [
             f"{self.base(b)} = np.empty({b.shape}, {b.dtype.str!r})"
             for b in program.buffers
-            if b.role is Role.OUTPUT
+            if b.role is Memory.OUTPUT
         ]
         body = [*made, *self.run, f"return {{{', '.join(results)}}}"]
         short = ["    assert block"] if len(self.prepare) > MANY else []
@@ -294,36 +294,36 @@ def _rows(array: str, depth: int, method: str) -> str:
 
 
 # ---------------------------------------------------------------------- one function for each kind
-def _fill(text: Text, s: Statement) -> None:
+def _fill(text: SourceText, s: Statement) -> None:
     text.emit(f"{text.result(s)}.fill({s.what!r})")
 
 
-def _copyto(text: Text, s: Statement) -> None:
+def _copyto(text: SourceText, s: Statement) -> None:
     text.emit(f"copyto({text.result(s)}, {text.operands(s)})")
 
 
-def _ufunc(text: Text, s: Statement) -> None:
+def _ufunc(text: SourceText, s: Statement) -> None:
     text.emit(f"{text.function(s.what)}({text.operands(s)}, {text.result(s)})")
 
 
-def _choose(text: Text, s: Statement) -> None:
+def _choose(text: SourceText, s: Statement) -> None:
     out = text.result(s)
     text.emit(f"copyto({out}, {text.operand(s, 2)})")
     text.emit(f"copyto({out}, {text.operand(s, 1)}, where={text.operand(s, 0)})")
 
 
-def _dot(text: Text, s: Statement) -> None:
+def _dot(text: SourceText, s: Statement) -> None:
     if s.outputs[0].packed:
         text.emit(f"{text.operand(s, 0, '.dot')}({text.operand(s, 1)}, {text.result(s)})")
     else:
         _matmul(text, s)
 
 
-def _matmul(text: Text, s: Statement) -> None:
+def _matmul(text: SourceText, s: Statement) -> None:
     text.emit(f"matmul({text.operands(s)}, {text.result(s)})")
 
 
-def _einsum(text: Text, s: Statement) -> None:
+def _einsum(text: SourceText, s: Statement) -> None:
     letters = list(dict.fromkeys(x for v in s.operands for x in v.letters))
 
     def spell(view: View) -> str:
@@ -338,7 +338,7 @@ def _einsum(text: Text, s: Statement) -> None:
         text.emit(f"copyto({text.result(s)}, einsum({spec!r}, {operands})[{key}])")
 
 
-def _total(text: Text, s: Statement) -> None:
+def _total(text: SourceText, s: Statement) -> None:
     (view,), (out,) = s.operands, s.outputs
     if len(view.shape) == 1 and not 0 < view.size <= FEW:
         text.emit(f"add_reduce({text.operand(s, 0)}, 0, None, {text.result(s)})")
@@ -354,19 +354,19 @@ def _total(text: Text, s: Statement) -> None:
         text.emit(f"matmul({ones}, {text.operand(s, 0)}, {text.result(s)})")
 
 
-def _piece(text: Text, s: Statement) -> None:
+def _piece(text: SourceText, s: Statement) -> None:
     if not s.what[2]:
         _copyto(text, s)
 
 
-def _softmax(text: Text, s: Statement) -> None:
+def _softmax(text: SourceText, s: Statement) -> None:
     (out,) = s.outputs
     work = text.name("softmax")
     text.prepare.append(f"{work} = Softmax({out.shape}, {s.what}, {out.buffer.dtype.str!r})")
     text.emit(f"{work}({text.operand(s, 0)}, {text.result(s)})")
 
 
-def _entropy(text: Text, s: Statement) -> None:
+def _entropy(text: SourceText, s: Statement) -> None:
     rows, classes = s.outputs[1].shape
     work = text.name("softmax_cross_entropy")
     dtype = s.outputs[1].buffer.dtype.str
@@ -374,36 +374,36 @@ def _entropy(text: Text, s: Statement) -> None:
     text.emit(f"{work}({text.operands(s)}, {text.result(s)}, {text.result(s, 1)})")
 
 
-def _call(text: Text, s: Statement) -> None:
+def _call(text: SourceText, s: Statement) -> None:
     function = text.known(s.what[0].name, s.what[0].forward)
     text.emit(f"copyto({text.result(s)}, {function}(np, {text.operands(s)}), casting='unsafe')")
 
 
-def _accumulate(text: Text, s: Statement) -> None:
+def _accumulate(text: SourceText, s: Statement) -> None:
     text.emit(f"{text.function('add')}({', '.join(map(text.ref, s.operands))}, {text.result(s)})")
 
 
-_RULES: Mapping[Kind, Callable[[Text, Statement], None]] = {
-    Kind.FILL: _fill,
-    Kind.COPY: _copyto,
-    Kind.KEEP: _copyto,
-    Kind.UFUNC: _ufunc,
-    Kind.WHERE: _choose,
-    Kind.DOT: _dot,
-    Kind.MATMUL: _matmul,
-    Kind.EINSUM: _einsum,
-    Kind.TOTAL: _total,
-    Kind.PIECE: _piece,
-    Kind.SOFTMAX: _softmax,
-    Kind.ENTROPY: _entropy,
-    Kind.CALL: _call,
-    Kind.PARTIAL: _total,
-    Kind.ACCUMULATE: _accumulate,
+_RULES: Mapping[Verb, Callable[[SourceText, Statement], None]] = {
+    Verb.FILL: _fill,
+    Verb.COPY: _copyto,
+    Verb.KEEP: _copyto,
+    Verb.UFUNC: _ufunc,
+    Verb.WHERE: _choose,
+    Verb.DOT: _dot,
+    Verb.MATMUL: _matmul,
+    Verb.EINSUM: _einsum,
+    Verb.TOTAL: _total,
+    Verb.PIECE: _piece,
+    Verb.SOFTMAX: _softmax,
+    Verb.ENTROPY: _entropy,
+    Verb.CALL: _call,
+    Verb.PARTIAL: _total,
+    Verb.ACCUMULATE: _accumulate,
 }
 
 
 def rendered(program: Program, remarks: bool = False) -> tuple[str, dict[str, Any]]:
     """The source of a program, with comments that say which equations its lines compute if wanted, and the
     objects it refers to."""
-    text = Text(program, Remarks(program) if remarks else None)
+    text = SourceText(program, Remarks(program) if remarks else None)
     return text.source(), text.env

@@ -82,7 +82,7 @@ class SoftmaxCrossEntropy:
         return top if top - self.least.item() < self.NEAR else None
 
 
-class Softmax:
+class RowSoftmax:
     """out = exp(a) / sum exp(a) along one dimension."""
 
     def __init__(self, shape: tuple[int, ...], dim: int, dtype: Any) -> None:
@@ -112,6 +112,6 @@ GLOBALS = {
     "einsum": np.einsum,
     "copyto": np.copyto,
     "add_reduce": np.add.reduce,
-    "Softmax": Softmax,
+    "Softmax": RowSoftmax,
     "SoftmaxCrossEntropy": SoftmaxCrossEntropy,
 }

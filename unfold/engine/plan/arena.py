@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from unfold.engine.plan.statement import Items, Kind, Statement, Sweep
-from unfold.engine.plan.view import Buffer, Role, View
+from unfold.engine.plan.statement import Items, Statement, Sweep, Verb
+from unfold.engine.plan.view import Buffer, Memory, View
 
 UNIT = 16  # entries: places start at multiples of it
 FOREVER = 1 << 60
@@ -63,7 +63,7 @@ class _Access:
 
 
 @dataclass
-class _Walk:
+class _Lives:
     """All accesses of a list, by buffer; the positions at which each sweep begins and ends."""
 
     position: int = 0
@@ -80,7 +80,7 @@ class _Walk:
                 self.position += 1
                 self.spans[item] = start, self.position
             else:
-                nothing = item.kind is Kind.PIECE and item.what[2]
+                nothing = item.kind is Verb.PIECE and item.what[2]
                 for v in item.operands:
                     self._add(_Access(self.position, nest, v, False, item))
                 for v in item.outputs:
@@ -92,12 +92,12 @@ class _Walk:
 
 def lives(program: Items) -> list[Life]:
     """The life of every buffer that needs a place."""
-    walk = _Walk()
+    walk = _Lives()
     walk.items(program)
-    return [_life(walk, b, a) for b, a in walk.accesses.items() if b.role is Role.WORK]
+    return [_life(walk, b, a) for b, a in walk.accesses.items() if b.role is Memory.WORK]
 
 
-def _life(walk: _Walk, buffer: Buffer, accesses: list[_Access]) -> Life:
+def _life(walk: _Lives, buffer: Buffer, accesses: list[_Access]) -> Life:
     if buffer.pinned:
         return Life(buffer, 0, FOREVER)
     nest = _common(accesses)
@@ -153,7 +153,7 @@ def _heirs(buffer: Buffer, accesses: list[_Access], first: int) -> tuple[Buffer,
     if len(start) != 1 or not start[0].writes or not start[0].statement.alias:
         return ()
     view, operands = start[0].view, start[0].statement.operands
-    found = dict.fromkeys(v.buffer for v in operands if v.buffer.role is Role.WORK)
+    found = dict.fromkeys(v.buffer for v in operands if v.buffer.role is Memory.WORK)
     return tuple(b for b in found if all(_alike(v, view) for v in operands if v.buffer is b))
 
 
@@ -202,7 +202,7 @@ def places(program: Items, buffers: Iterable[Buffer], reuse: bool = True) -> Pla
     held: dict[Buffer, Life] = {}  # that have their places now
     found = sorted(lives(program), key=lambda life: (life.first, life.last))
     known = {life.buffer for life in found}
-    unread = [Life(b, 0, FOREVER) for b in buffers if b.role is Role.WORK and b not in known]
+    unread = [Life(b, 0, FOREVER) for b in buffers if b.role is Memory.WORK and b not in known]
     for number, life in enumerate([*unread, *found]):
         b = life.buffer
         block = blocks.setdefault(b.dtype, _Block())

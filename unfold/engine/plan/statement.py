@@ -16,7 +16,7 @@ from unfold.core.node import Node
 from unfold.engine.plan.view import View
 
 
-class Kind(Enum):
+class Verb(Enum):
     """What a statement does; `what` holds the rest.
 
     FILL     every entry of the output is `what`, a number
@@ -60,7 +60,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
-class Where:
+class StepAt:
     """Which step of an axis a statement is about: `start`, plus `rate` times the counter of each sweep
     in `rates`. Steps count from 0. Where a statement says nothing about the axis of a sweep around
     it, it is about the step that the counter names."""
@@ -84,14 +84,14 @@ class Statement:
     need not. `alias`: an output may lie exactly where an operand lies. `at`: see `Where`.
     """
 
-    kind: Kind
+    kind: Verb
     outputs: tuple[View, ...]
     operands: tuple[View, ...] = ()
     nodes: tuple[Node, ...] = ()
     sources: tuple[tuple[Node, str | None], ...] = ()
     what: Any = None
     alias: bool = False
-    at: tuple[Where, ...] = ()
+    at: tuple[StepAt, ...] = ()
 
     def __str__(self) -> str:
         what = f" {self.what!r}" if self.what is not None else ""

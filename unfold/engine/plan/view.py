@@ -29,7 +29,7 @@ class NotPlanned(UnfoldError):
     """A plan that cannot be made or would be wrong; the message names the operation."""
 
 
-class Role(Enum):
+class Memory(Enum):
     """Whose memory a buffer is."""
 
     WORK = "work"  # the plan's: it has a place in the arena
@@ -64,7 +64,7 @@ class Buffer:
     name: str
     shape: Sizes
     dtype: np.dtype[Any]
-    role: Role = Role.WORK
+    role: Memory = Memory.WORK
     value: Any = None  # of a constant
     pinned: bool = False
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from unfold.core.axis import Axis
 from unfold.engine.plan.arena import Places
-from unfold.engine.plan.view import Buffer, Role, Sizes, View
+from unfold.engine.plan.view import Buffer, Memory, Sizes, View
 from unfold.engine.proof.tags import NOTHING, Ids, PlanFault
 
 
@@ -78,7 +78,7 @@ class Cells:
             blocks[dtype] = total
             total += size
         for b in buffers:
-            if b.role is Role.WORK:
+            if b.role is Memory.WORK:
                 at = places.offsets[b]
                 if at < 0 or at + b.size > places.sizes[b.dtype]:
                     raise PlanFault(f"the place of {b!r} is not inside of its block")

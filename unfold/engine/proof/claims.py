@@ -18,7 +18,7 @@ from unfold.core.axis import Axis
 from unfold.core.node import Node
 from unfold.core.op import Along, Elementwise
 from unfold.engine.plan.arraycalls import ArrayCall
-from unfold.engine.plan.statement import Kind, Statement, Sweep
+from unfold.engine.plan.statement import Statement, Sweep, Verb
 from unfold.engine.plan.view import Letter, Sizes, View
 from unfold.engine.proof.tags import Ids, PlanFault, Tags, moves
 from unfold.engine.rewrites.passes import SumOfProducts
@@ -466,20 +466,20 @@ def _repeats(shape: Sizes, to: Sizes) -> bool:
     return k >= 0 and all(n in (1, m) for n, m in zip(shape, to[k:], strict=True))
 
 
-_RULES: Mapping[Kind, Callable[[Asked], None]] = {
-    Kind.FILL: _fill,
-    Kind.COPY: _copy,
-    Kind.KEEP: _keep,
-    Kind.UFUNC: _elementwise,
-    Kind.WHERE: _elementwise,
-    Kind.DOT: _product,
-    Kind.MATMUL: _product,
-    Kind.EINSUM: _einsum,
-    Kind.TOTAL: _total,
-    Kind.PIECE: _piece,
-    Kind.SOFTMAX: _softmax,
-    Kind.ENTROPY: _entropy,
-    Kind.CALL: _call,
-    Kind.PARTIAL: _partial,
-    Kind.ACCUMULATE: _accumulate,
+_RULES: Mapping[Verb, Callable[[Asked], None]] = {
+    Verb.FILL: _fill,
+    Verb.COPY: _copy,
+    Verb.KEEP: _keep,
+    Verb.UFUNC: _elementwise,
+    Verb.WHERE: _elementwise,
+    Verb.DOT: _product,
+    Verb.MATMUL: _product,
+    Verb.EINSUM: _einsum,
+    Verb.TOTAL: _total,
+    Verb.PIECE: _piece,
+    Verb.SOFTMAX: _softmax,
+    Verb.ENTROPY: _entropy,
+    Verb.CALL: _call,
+    Verb.PARTIAL: _partial,
+    Verb.ACCUMULATE: _accumulate,
 }

@@ -18,8 +18,8 @@ from unfold.core.errors import OutOfRange, UnfoldError
 from unfold.core.system import System
 from unfold.engine.binding import Binding
 from unfold.engine.made_up import zeros as example
-from unfold.engine.plan.statement import Items, Kind, Statement, Sweep, statements
-from unfold.engine.plan.view import Buffer, NotPlanned, Role, View
+from unfold.engine.plan.statement import Items, Statement, Sweep, Verb, statements
+from unfold.engine.plan.view import Buffer, Memory, NotPlanned, View
 from unfold.engine.planning import PASSES, Program, plan
 from unfold.engine.proof.cells import Cells, Window
 from unfold.engine.proof.claims import Asked, Claim, claims
@@ -28,7 +28,7 @@ from unfold.engine.proof.wording import Wording, moment
 
 SWITCH = "UNFOLD_PROVE"
 STEPS = 4  # a graph is proven for sequences shorter than that
-COPIES = (Kind.PIECE, Kind.COPY, Kind.KEEP)  # onto itself, a copy changes nothing
+COPIES = (Verb.PIECE, Verb.COPY, Verb.KEEP)  # onto itself, a copy changes nothing
 Counters = dict[Axis, int]
 
 
@@ -161,31 +161,31 @@ class _Run:
         return line
 
     def _writable(self, out: View, name: str) -> None:
-        allowed = (Role.WORK,) if name.startswith("prep") else (Role.WORK, Role.OUTPUT)
+        allowed = (Memory.WORK,) if name.startswith("prep") else (Memory.WORK, Memory.OUTPUT)
         if out.buffer.role not in allowed:
             raise PlanFault(f"writes {out.buffer!r}, which is {out.buffer.role.value}")
 
     # ------------------------------------------------------------------ run
     def proof(self) -> Proof:
         """The preparation once, the program twice."""
-        self._fill(Role.CONSTANT)
+        self._fill(Memory.CONSTANT)
         self._items(self.program.prepare, {})
         for call in range(2):
             if call:
                 old = self.cells.tags
                 old[old >= self.tags.first] += self.tags.shift()
             for b in self.program.buffers:
-                if b.role is Role.OUTPUT:
+                if b.role is Memory.OUTPUT:
                     self.cells.whole(b)[...] = NOTHING
-            self._fill(Role.GIVEN)
+            self._fill(Memory.GIVEN)
             self._items(self.program.program, {})
             self._results()
         return Proof(len(self._lines), self.runs, self.comparisons, self.entries)
 
-    def _fill(self, role: Role) -> None:
+    def _fill(self, role: Memory) -> None:
         for b in self.program.buffers:
             if b.role is role:
-                found = self.tags.array(b.name) if role is Role.GIVEN else self.tags.numbers(b.value)
+                found = self.tags.array(b.name) if role is Memory.GIVEN else self.tags.numbers(b.value)
                 self.cells.whole(b)[...] = found
 
     def _items(self, items: Items, counters: Counters) -> None:
@@ -260,7 +260,7 @@ class _Run:
         for i, (out, at) in enumerate(writes):
             for k, (window, start) in enumerate(reads):
                 exactly = at == start and out.alike(window)
-                allowed = line.statement.alias or kind in COPIES or (kind is Kind.ACCUMULATE and k == 0)
+                allowed = line.statement.alias or kind in COPIES or (kind is Verb.ACCUMULATE and k == 0)
                 if line.lies and not exactly and not out.empty:
                     raise PlanFault("its operand does not lie where it says")
                 if not (exactly and allowed) and self._meet(line, (i, k, at - start), out, at, window, start):
@@ -284,7 +284,7 @@ class _Run:
             raise PlanFault("the outputs are not those asked for")
         for name, view in self.program.results.items():
             node = self.tags.resolve(outline.graph.outputs[name])
-            s = Statement(Kind.KEEP, (), (), (node,))
+            s = Statement(Verb.KEEP, (), (), (node,))
             try:
                 self._result(s, view, outline.wanted[name], seen)
             except PlanFault as fault:
@@ -294,7 +294,7 @@ class _Run:
         self, s: Statement, view: View, order: tuple[Axis, ...], seen: dict[Buffer, list[Window]]
     ) -> None:
         node, window = s.nodes[0], self.cells.window(view)
-        if view.buffer.role is not Role.OUTPUT:
+        if view.buffer.role is not Memory.OUTPUT:
             raise PlanFault(f"lies in {view.buffer!r}, which the next call uses")
         if view.steps:
             raise PlanFault("depends on a loop")
