@@ -61,7 +61,7 @@ def test_few_steps_or_none_are_no_special_case(name, steps):
     agrees(graph, arrays)
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(20))
 def test_a_random_system_and_its_gradients_agree_with_the_definition(seed):
     m = model(seed, None if seed % 5 else seed % 4)
     graph, arrays = m.graph, dict(m.arrays)
@@ -79,7 +79,7 @@ def test_a_random_system_and_its_gradients_agree_with_the_definition(seed):
         agrees(request, arrays, passes)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(40))
 def test_any_order_of_computation_is_planned(seed):
     """Retimed loops, wavefronts, loops in loops: nothing is refused or left to an interpreter."""
     rng = random.Random(seed)

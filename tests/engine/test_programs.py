@@ -20,7 +20,7 @@ from programs.trying import WAYS, Verdict, attempt, kind_of, repro
 
 import unfold as uf
 
-PROGRAMS = 12  # for each way; many_programs.py draws as many as one likes
+PROGRAMS = 8  # for each way; many_programs.py draws as many as one likes
 
 
 @st.composite
